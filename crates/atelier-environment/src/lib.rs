@@ -1,0 +1,1 @@
+//! Environments: isolated copies of a project, what changed in them, and the way back.

@@ -1,0 +1,1 @@
+//! The guest: serves processes, terminals, files and health inside a sandbox.

@@ -1,0 +1,1 @@
+//! Sandboxes: isolated machines, the runtimes that make them, and the way into them.

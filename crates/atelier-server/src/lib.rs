@@ -1,0 +1,1 @@
+//! The control plane's door: one dispatch over one table of operations.

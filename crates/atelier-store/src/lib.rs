@@ -1,0 +1,1 @@
+//! State of Atelier: the database pool, its migrations and the job journal.

@@ -1,0 +1,2 @@
+//! The binary: wires every part together.
+fn main() {}
