@@ -1,12 +1,24 @@
-//! Types of Atelier's API: operations, problems, names, exit codes.
+//! Types of Atelier's API: operations, sessions, problems, names, exit codes.
 //!
 //! What lives here is what both sides of the wire must agree on. No behaviour of any part, no
 //! I/O, no terminal.
 
+pub mod env;
 mod exit;
 mod name;
+mod operation;
+mod path;
 mod problem;
+pub mod session;
+pub mod system;
+pub mod table;
 
+pub use env::{EnvOptions, Environment};
 pub use exit::ExitCode;
 pub use name::{BadName, MAX_LABEL, Name};
+pub use operation::{Effect, Method, Operation};
+pub use path::HostPath;
 pub use problem::{Fault, Problem};
+
+/// The root of the API's paths.
+pub const API_ROOT: &str = "/api/v1";

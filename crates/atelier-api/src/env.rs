@@ -1,0 +1,349 @@
+//! `env.*`: environments, the isolated copies of a project.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::operation::operation;
+use crate::{HostPath, Name};
+
+/// Which environment: a name within a project.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct EnvRef {
+    /// The environment's name.
+    pub env: Name,
+    /// A folder in the project; the project is the git work tree that it lies in.
+    pub project: HostPath,
+}
+
+/// Limits of an environment's sandbox. What is absent is not limited.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Resources {
+    /// Memory, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// Processor time, in cores (1.5 is one core and a half).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<f64>,
+    /// Processes and threads at one time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processes: Option<u64>,
+    /// What the environment may write to disk, in bytes. Fixed when the environment is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<u64>,
+}
+
+/// What the network lets through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkMode {
+    /// Outbound connections, except to this machine's loopback and link-local addresses.
+    #[default]
+    Open,
+    /// Only loopback inside.
+    None,
+    /// Only what `allow` names.
+    Allowlist,
+}
+
+/// What an environment is made with. What is absent comes from `atelier.yaml`, the settings and
+/// the defaults, in this order.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnvOptions {
+    /// A git commit, branch or tag: a clean checkout of it instead of the folder as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The runtime that isolates it; `host` is the one there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// Limits.
+    pub resources: Resources,
+    /// The network's mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkMode>,
+    /// `host:port` rules; a rule implies the mode `allowlist` when none is given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+    /// Groups of credentials that stay visible inside, such as `ssh`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<String>,
+    /// Variables for every command in it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+}
+
+/// Input of [`EnvCreate`].
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct EnvCreateInput {
+    /// The new environment's name.
+    pub env: Name,
+    /// A folder in the project.
+    pub project: HostPath,
+    /// What it is made with.
+    #[serde(flatten)]
+    pub options: EnvOptions,
+}
+
+/// Where an environment is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EnvState {
+    /// Being made; nobody can use it yet.
+    Creating,
+    /// Whole, with no sandbox running.
+    Stopped,
+    /// Whole, with its sandbox running.
+    Running,
+    /// Being removed.
+    Removing,
+}
+
+/// One environment.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Environment {
+    /// Unique for ever.
+    pub id: Uuid,
+    /// Unique within the project.
+    pub name: Name,
+    /// The project's name.
+    pub project: String,
+    /// The project's folder.
+    pub root: HostPath,
+    /// Where it is in its life.
+    pub state: EnvState,
+    /// What isolates it.
+    pub runtime: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The commit-ish that it was made from, if it was not the folder as it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Commands running in it now.
+    pub processes: u64,
+    /// Where its web server is reached from this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// An environment with what it is made of.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct EnvDetail {
+    /// The environment.
+    #[serde(flatten)]
+    pub environment: Environment,
+    /// What it was made with, after files and defaults were applied.
+    pub options: EnvOptions,
+    /// How its workspace is layered: `overlay` or `copy`.
+    pub layering: String,
+    /// Bytes that it holds on disk of its own: its changes, and what its commands wrote elsewhere.
+    pub disk_bytes: u64,
+    /// Commands running in it.
+    pub running: Vec<Process>,
+    /// TCP ports that its commands listen on.
+    pub ports: Vec<u16>,
+    /// What the reader should know of it, such as files that could not be copied.
+    pub notes: Vec<String>,
+}
+
+/// A command that runs in an environment.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Process {
+    /// Its number inside the environment.
+    pub pid: u32,
+    /// The command line.
+    pub command: Vec<String>,
+}
+
+/// Input of [`EnvList`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct EnvListInput {
+    /// Only environments of the project that this folder lies in; of every project when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<HostPath>,
+}
+
+/// How a file differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FileStatus {
+    /// It is new.
+    Added,
+    /// Its contents changed.
+    Modified,
+    /// It is gone.
+    Deleted,
+    /// Only its mode changed.
+    Mode,
+    /// It became something else, such as a link.
+    Type,
+}
+
+/// One changed file.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct FileChange {
+    /// Its path below the project's folder.
+    pub path: HostPath,
+    /// How it differs.
+    pub status: FileStatus,
+    /// Lines added; 0 for binary files.
+    pub insertions: u64,
+    /// Lines removed; 0 for binary files.
+    pub deletions: u64,
+    /// Whether it is not text.
+    pub binary: bool,
+}
+
+/// Input of [`EnvDiff`].
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct EnvDiffInput {
+    /// The environment's name.
+    pub env: Name,
+    /// A folder in the project.
+    pub project: HostPath,
+    /// Files that git ignores as well.
+    #[serde(default)]
+    pub all: bool,
+    /// Leave the patch out.
+    #[serde(default)]
+    pub stat: bool,
+}
+
+/// What an environment changed against the project as it was when the environment was made.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Diff {
+    /// The changed files, by path.
+    pub files: Vec<FileChange>,
+    /// The unified diff in git's format, in Base64, since files need not be UTF-8. Absent with `stat`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch_base64: Option<String>,
+}
+
+/// Input of [`EnvApply`].
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct EnvApplyInput {
+    /// The environment's name.
+    pub env: Name,
+    /// A folder in the project.
+    pub project: HostPath,
+    /// Make commits on a new branch of this name, and leave the working tree alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The message of the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Files that git ignores as well.
+    #[serde(default)]
+    pub all: bool,
+    /// Only say what would change.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What [`EnvApply`] did.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Applied {
+    /// The files that changed in the project, or on the branch.
+    pub files: Vec<HostPath>,
+    /// Those of them where both sides had changed and the lines could be merged.
+    pub merged: Vec<HostPath>,
+    /// The branch's new tip.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// What the reader should know.
+    pub notes: Vec<String>,
+}
+
+/// Input of [`EnvRemove`].
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct EnvRemoveInput {
+    /// The environment's name.
+    pub env: Name,
+    /// A folder in the project.
+    pub project: HostPath,
+    /// Remove it although commands run in it.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// What [`EnvRemove`] freed.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Removed {
+    /// Bytes freed on disk.
+    pub freed_bytes: u64,
+}
+
+/// Input of [`EnvLogs`].
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct EnvLogsInput {
+    /// The environment's name.
+    pub env: Name,
+    /// A folder in the project.
+    pub project: HostPath,
+    /// Only the last so many runs; all that is kept when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u32>,
+}
+
+/// The kept output of one command.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct RunLog {
+    /// Unique for ever.
+    pub id: Uuid,
+    /// The command line.
+    pub command: Vec<String>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How it ended, if it did and somebody saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Bytes of output that were too old to keep.
+    pub dropped_bytes: u64,
+    /// The output in Base64: standard output, standard error and terminal as they came.
+    pub output_base64: String,
+}
+
+operation! {
+    /// Makes an environment.
+    EnvCreate: "env.create" Post "/environments" Change
+    (EnvCreateInput) -> Environment, |i| i.env.to_string()
+}
+operation! {
+    /// Lists environments, the newest first.
+    EnvList: "env.list" Get "/environments" Read
+    (EnvListInput) -> Vec<Environment>, |_i| String::new()
+}
+operation! {
+    /// Shows one environment.
+    EnvShow: "env.show" Get "/environments/{env}" Read
+    (EnvRef) -> EnvDetail, |i| i.env.to_string()
+}
+operation! {
+    /// Shows what an environment changed.
+    EnvDiff: "env.diff" Get "/environments/{env}/diff" Read
+    (EnvDiffInput) -> Diff, |i| i.env.to_string()
+}
+operation! {
+    /// Brings an environment's changes back into the project.
+    EnvApply: "env.apply" Post "/environments/{env}/apply" Change
+    (EnvApplyInput) -> Applied, |i| i.env.to_string()
+}
+operation! {
+    /// Stops an environment's sandbox and every command in it; files are kept.
+    EnvStop: "env.stop" Post "/environments/{env}/stop" Change
+    (EnvRef) -> Environment, |i| i.env.to_string()
+}
+operation! {
+    /// Removes an environment with everything in it.
+    EnvRemove: "env.remove" Delete "/environments/{env}" Change
+    (EnvRemoveInput) -> Removed, |i| i.env.to_string()
+}
+operation! {
+    /// Gives the kept output of the commands that ran in an environment, the oldest first.
+    EnvLogs: "env.logs" Get "/environments/{env}/logs" Read
+    (EnvLogsInput) -> Vec<RunLog>, |i| i.env.to_string()
+}

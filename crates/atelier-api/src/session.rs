@@ -1,0 +1,213 @@
+//! Sessions: the streaming twin of operations. A session is a WebSocket; text messages are JSON
+//! ([`ToServer`], [`ToClient`]), binary messages carry bytes of a stream ([`Chunk`]).
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{EnvOptions, Environment, HostPath, Name, Problem};
+
+/// Where a session of a command begins, below the API's root.
+pub const RUN_PATH: &str = "/run";
+/// The permission that a session needs, and its name in the audit log.
+pub const RUN_NAME: &str = "env.run";
+/// Where events are sent (`text/event-stream`).
+pub const EVENTS_PATH: &str = "/events";
+/// The header with the client's version; the control plane refuses another version's client over
+/// its Unix socket, so that the client can restart it.
+pub const VERSION_HEADER: &str = "atelier-version";
+
+/// A terminal's size in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Columns.
+    pub columns: u16,
+}
+
+/// Asks for a command in an environment, which is made when it is not there.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct RunStart {
+    /// The environment's name.
+    pub env: Name,
+    /// The folder in the project that the user stands in; the command starts in the same folder
+    /// of the environment.
+    pub project: HostPath,
+    /// The command and its arguments, each percent-encoded as a [`HostPath`] when not UTF-8. The
+    /// user's shell when empty.
+    #[serde(default)]
+    pub command: Vec<HostPath>,
+    /// What a new environment is made with.
+    #[serde(default)]
+    pub options: EnvOptions,
+    /// Variables of this command alone.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
+    /// A terminal of this size, or plain pipes.
+    #[serde(default)]
+    pub terminal: Option<TerminalSize>,
+    /// Whether standard input is sent.
+    #[serde(default)]
+    pub stdin: bool,
+    /// Remove the environment when the command has ended.
+    #[serde(default)]
+    pub remove: bool,
+    /// Refuse an environment that exists already.
+    #[serde(default)]
+    pub new: bool,
+}
+
+/// Goes back to a command whose connection was lost.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct RunAttach {
+    /// The environment's name.
+    pub env: Name,
+    /// A folder in the project.
+    pub project: HostPath,
+    /// The command's number, from [`ToClient::Started`].
+    pub pid: u32,
+    /// The offset of the first byte of output that the client has not seen.
+    pub offset: u64,
+    /// Remove the environment when the command has ended.
+    #[serde(default)]
+    pub remove: bool,
+}
+
+/// What a client says. The first message is `start` or `attach`; binary messages are standard input.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToServer {
+    /// Begins a command.
+    Start(Box<RunStart>),
+    /// Goes back to one.
+    Attach(RunAttach),
+    /// The terminal has a new size.
+    Resize(TerminalSize),
+    /// Sends a signal, by its Linux number.
+    Signal {
+        /// The number, such as 15 for SIGTERM.
+        signal: i32,
+    },
+    /// Standard input has ended.
+    CloseStdin {},
+}
+
+/// What the server says. Binary messages are [`Chunk`]s.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToClient {
+    /// The environment is being made; sent once, before `started`.
+    Creating {},
+    /// The command runs.
+    Started {
+        /// The environment it runs in.
+        environment: Box<Environment>,
+        /// Whether the environment is new.
+        created: bool,
+        /// The command's number inside.
+        pid: u32,
+        /// What the reader should know.
+        notes: Vec<String>,
+    },
+    /// So many bytes of output are too old to be had.
+    Gap {
+        /// How many.
+        bytes: u64,
+    },
+    /// The command ended.
+    Exit {
+        /// Its exit code; 128 and the signal's number when a signal ended it.
+        code: i32,
+        /// The signal that ended it.
+        signal: Option<i32>,
+        /// Why, when it did not end by itself: a limit that it met.
+        reason: Option<String>,
+    },
+    /// It failed.
+    Problem {
+        /// Why.
+        problem: Problem,
+    },
+    /// The control plane stops; go back to the command through the next one.
+    GoingAway {},
+}
+
+/// Which stream bytes belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stream {
+    /// Standard output.
+    Stdout = 1,
+    /// Standard error.
+    Stderr = 2,
+    /// A terminal.
+    Terminal = 3,
+}
+
+/// Bytes of output: one byte for the stream, eight (big endian) for the offset after them, then
+/// the bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk<'a> {
+    /// Which stream.
+    pub stream: Stream,
+    /// The offset of the next byte.
+    pub next: u64,
+    /// The bytes.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Chunk<'a> {
+    /// As it travels.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut message = Vec::with_capacity(9 + self.bytes.len());
+        message.push(self.stream as u8);
+        message.extend_from_slice(&self.next.to_be_bytes());
+        message.extend_from_slice(self.bytes);
+        message
+    }
+
+    /// The inverse; `None` for what no [`Chunk::encode`] gives.
+    #[must_use]
+    pub fn decode(message: &'a [u8]) -> Option<Self> {
+        let (head, bytes) = message.split_at_checked(9)?;
+        let stream = match head[0] {
+            1 => Stream::Stdout,
+            2 => Stream::Stderr,
+            3 => Stream::Terminal,
+            _ => return None,
+        };
+        let next = u64::from_be_bytes(head[1..].try_into().ok()?);
+        Some(Self { stream, next, bytes })
+    }
+}
+
+/// Something that happened, for dashboards.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// Counts up from the control plane's start.
+    pub id: u64,
+    /// When.
+    pub at: jiff::Timestamp,
+    /// What, such as `env.created`.
+    pub kind: String,
+    /// To what, such as `project/env`.
+    pub subject: String,
+    /// The details.
+    pub data: serde_json::Value,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_survive_the_wire() {
+        let chunk = Chunk { stream: Stream::Stderr, next: 7_000_000_000, bytes: b"oh\0no" };
+        assert_eq!(Chunk::decode(&chunk.encode()), Some(chunk));
+        assert_eq!(Chunk::decode(b"\x09short"), None);
+        assert_eq!(Chunk::decode(&[9, 0, 0, 0, 0, 0, 0, 0, 0]), None);
+    }
+}
