@@ -301,9 +301,8 @@ pub struct RunLog {
     /// How it ended, if it did and somebody saw it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
-    /// Bytes of output that were too old to keep.
-    pub dropped_bytes: u64,
-    /// The output in Base64: standard output, standard error and terminal as they came.
+    /// The newest output that is kept, in Base64: standard output, standard error and terminal as
+    /// they came.
     pub output_base64: String,
 }
 

@@ -18,6 +18,12 @@ pub const EVENTS_PATH: &str = "/events";
 /// its Unix socket, so that the client can restart it.
 pub const VERSION_HEADER: &str = "atelier-version";
 
+/// How much standard input a client sends ahead of [`ToClient::StdinTaken`], in bytes. A server
+/// that keeps so much can always go on reading, and so sees signals and a client that is gone.
+pub const STDIN_WINDOW: u64 = 1024 * 1024;
+/// The problem's code when the client is of another version than the control plane.
+pub const VERSION_MISMATCH: &str = "version.mismatch";
+
 /// A terminal's size in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TerminalSize {
@@ -42,9 +48,13 @@ pub struct RunStart {
     /// What a new environment is made with.
     #[serde(default)]
     pub options: EnvOptions,
-    /// Variables of this command alone.
+    /// Variables of this command alone: stronger than any other.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
+    /// What a command expects of its caller's shell (`PATH`, `LANG`, ...): weaker than what the
+    /// environment and its project set.
+    #[serde(default)]
+    pub inherited: BTreeMap<String, String>,
     /// A terminal of this size, or plain pipes.
     #[serde(default)]
     pub terminal: Option<TerminalSize>,
@@ -70,6 +80,9 @@ pub struct RunAttach {
     pub pid: u32,
     /// The offset of the first byte of output that the client has not seen.
     pub offset: u64,
+    /// Whether it was started with a terminal.
+    #[serde(default)]
+    pub terminal: bool,
     /// Remove the environment when the command has ended.
     #[serde(default)]
     pub remove: bool,
@@ -110,6 +123,13 @@ pub enum ToClient {
         pid: u32,
         /// What the reader should know.
         notes: Vec<String>,
+    },
+    /// Of the standard input that came over this connection, so many bytes in all have been
+    /// passed on to the command. Sent for the first time (with 0) before `started` by a server
+    /// that wants the client to keep to [`STDIN_WINDOW`], so that signals overtake no input.
+    StdinTaken {
+        /// How many, counted from the connection's start.
+        bytes: u64,
     },
     /// So many bytes of output are too old to be had.
     Gap {

@@ -1,1 +1,27 @@
 //! Environments: isolated copies of a project, what changed in them, and the way back.
+//!
+//! What lives here is about files only: which project we stand in, its settings, frozen bases and
+//! the layers on them, the differences, bringing them back, deleting. The crate is synchronous.
+//! It mounts nothing and starts no process but git; no SQL, no terminal.
+
+mod base;
+mod config;
+mod error;
+mod files;
+mod git;
+mod home;
+mod project;
+mod quote;
+mod shared_scan;
+mod workspace;
+
+pub use base::gc::{Collected, gc_bases, gc_leftovers};
+pub use config::{ByteSize, Config, FILE_NAME, Network, Resources, template};
+pub use error::{Conflict, Error, Result};
+pub use files::scan::Skipped;
+pub use home::Home;
+pub use project::{GitInfo, Project};
+pub use workspace::{
+    IGNORE_FILE, LayerMode, Mode, Source, Stats, Workspace, create_workspace, probe_layering,
+    remove_layers,
+};

@@ -1,1 +1,16 @@
 //! The guest: serves processes, terminals, files and health inside a sandbox.
+//!
+//! [`wire`] is the protocol (that of E2B's in-sandbox daemon, with a few fields of ours), `client`
+//! is what the control plane speaks it with, `server` is what answers inside the sandbox. Policy,
+//! names of sandboxes and runtimes are not known here.
+
+pub mod wire;
+
+#[cfg(feature = "client")]
+pub mod client;
+
+#[cfg(feature = "serve")]
+pub mod server;
+
+#[cfg(feature = "serve")]
+pub use server::{Listener, ServeOptions, serve, serve_on};

@@ -1,1 +1,26 @@
-//! Joins the parts: the steps of 'atelier run' and of an environment's life.
+//! Joins the parts: the steps of `atelier run` and of an environment's life.
+//!
+//! Parts never import one another; this crate knows projects and their layers on one side,
+//! sandboxes on the other, and turns what the first describes into what the second mounts.
+
+mod attach;
+mod changes;
+mod create;
+mod error;
+mod events;
+mod idle;
+mod log;
+mod options;
+mod reconcile;
+mod record;
+mod remove;
+mod run;
+mod store;
+mod view;
+mod workshop;
+
+pub use attach::{Attached, Ended, Input, Output};
+pub use events::Hub;
+pub use options::Defaults;
+pub use reconcile::restore;
+pub use workshop::{Workshop, probe_machine};

@@ -18,7 +18,7 @@ CREATE TABLE sandboxes (
     runtime TEXT NOT NULL,
     state TEXT NOT NULL,
     started_at TEXT NOT NULL,
-    spec TEXT NOT NULL
+    running TEXT NOT NULL
 );
 
 CREATE TABLE runs (
@@ -27,7 +27,6 @@ CREATE TABLE runs (
     pid BIGINT NOT NULL,
     command TEXT NOT NULL,
     started_at TEXT NOT NULL,
-    spool TEXT NOT NULL,
     exit_code BIGINT
 );
 CREATE INDEX runs_by_environment ON runs (environment_id, started_at);

@@ -1,0 +1,151 @@
+//! The control plane that the user means: the one of a home, which is started when it is not
+//! there and replaced when its version is another one, or one that somebody else runs.
+
+use std::time::Duration;
+
+use atelier_api::session::ToServer;
+use atelier_api::system::{Nothing, SystemStop};
+use atelier_api::{Effect, ExitCode, Operation, Problem};
+use tokio::time::{Instant, sleep};
+
+use crate::{Client, ClientError, Events, Session, Starter};
+
+/// How long a control plane of another version may take to go.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A control plane, and how it comes to be.
+#[derive(Debug)]
+pub struct ControlPlane<'a> {
+    client: Client,
+    starter: Option<Starter<'a>>,
+}
+
+impl<'a> ControlPlane<'a> {
+    /// The control plane of a home: `starter` starts it when it is not there.
+    #[must_use]
+    pub const fn local(client: Client, starter: Starter<'a>) -> Self {
+        Self { client, starter: Some(starter) }
+    }
+
+    /// A control plane that somebody else starts and stops.
+    #[must_use]
+    pub const fn remote(client: Client) -> Self {
+        Self { client, starter: None }
+    }
+
+    /// Whether somebody listens. Nothing is started.
+    ///
+    /// # Errors
+    /// [`ClientError::Connect`] when it cannot be told, for want of permission for instance.
+    pub async fn is_running(&self) -> Result<bool, ClientError> {
+        match self.client.connect().await {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_absent() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Starts it when it is not there.
+    ///
+    /// # Errors
+    /// [`ClientError::Start`] and those of a connection.
+    pub async fn ensure(&self) -> Result<(), ClientError> {
+        match (self.client.connect().await, &self.starter) {
+            (Err(error), Some(starter)) if error.is_absent() => starter.start(&self.client).await,
+            (other, _) => other,
+        }
+    }
+
+    /// Calls an operation.
+    ///
+    /// # Errors
+    /// As [`Client::call`], and [`ClientError::Start`].
+    pub async fn call<O: Operation>(&self, input: &O::Input) -> Result<O::Output, ClientError> {
+        let again = O::EFFECT == Effect::Read;
+        self.through(again, async |client: &Client| client.call::<O>(input).await).await
+    }
+
+    /// Begins a session.
+    ///
+    /// # Errors
+    /// As [`Client::session`], and [`ClientError::Start`].
+    pub async fn session(&self, first: &ToServer) -> Result<Session, ClientError> {
+        let again = matches!(first, ToServer::Attach(_));
+        self.through(again, async |client: &Client| client.session(first).await).await
+    }
+
+    /// Follows the events.
+    ///
+    /// # Errors
+    /// As [`Client::events`], and [`ClientError::Start`].
+    pub async fn events(&self) -> Result<Events, ClientError> {
+        self.through(true, async |client: &Client| client.events().await).await
+    }
+
+    /// Stops the control plane, of whatever version, and waits until nobody listens any more.
+    /// `false` when it did not run.
+    ///
+    /// # Errors
+    /// As [`Client::call`]; a problem when it is there still after 15 seconds.
+    pub async fn stop(&self) -> Result<bool, ClientError> {
+        if !self.is_running().await? {
+            return Ok(false);
+        }
+        match self.client.call::<SystemStop>(&Nothing {}).await {
+            Ok(_) | Err(ClientError::Lost(_) | ClientError::NotSent) => {}
+            Err(error) => return Err(error),
+        }
+        let deadline = Instant::now() + PATIENCE;
+        // A new connection each time: the one that is kept may outlive the listener.
+        while Client::new(self.client.endpoint().clone(), "", None).connect().await.is_ok() {
+            if Instant::now() > deadline {
+                return Err(still_there());
+            }
+            sleep(Duration::from_millis(2)).await;
+        }
+        Ok(true)
+    }
+
+    /// Makes an attempt with a control plane that is there and of this version. `again` says that
+    /// nothing is lost when an attempt is made twice.
+    async fn through<T>(
+        &self,
+        again: bool,
+        attempt: impl AsyncFn(&Client) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut asked = false;
+        loop {
+            let error = match attempt(&self.client).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let Some(starter) = &self.starter else { return Err(error) };
+            let late = Instant::now() > deadline;
+            match error {
+                error if error.is_absent() => starter.start(&self.client).await?,
+                error if error.is_version_mismatch() && !late => {
+                    // Over the same connection, so that it cannot meet a newer one by mistake.
+                    if !asked {
+                        asked = true;
+                        let _ = self.client.call::<SystemStop>(&Nothing {}).await;
+                    }
+                    sleep(Duration::from_millis(5)).await;
+                }
+                ClientError::NotSent if !late => sleep(Duration::from_millis(5)).await,
+                ClientError::Lost(_) if again && !late => sleep(Duration::from_millis(5)).await,
+                error => return Err(error),
+            }
+        }
+    }
+}
+
+fn still_there() -> ClientError {
+    Problem::new(
+        "control_plane.busy",
+        ExitCode::Failed,
+        "the control plane was asked to stop and is there still after 15 seconds",
+    )
+    .hint("it waits for changes that are under way; `atelier status` lists them")
+    .into()
+}

@@ -1,0 +1,138 @@
+//! Every environment variable that Atelier reads or sets, declared once. The reference page is
+//! made from these tables; no other file spells the names.
+
+use std::fmt::Write as _;
+
+/// One environment variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it means, in a sentence.
+    pub meaning: &'static str,
+    /// What holds without it.
+    pub default: &'static str,
+}
+
+/// The home folder.
+pub const HOME: &str = "ATELIER_HOME";
+/// How much is logged.
+pub const LOG: &str = "ATELIER_LOG";
+/// How log lines look.
+pub const LOG_FORMAT: &str = "ATELIER_LOG_FORMAT";
+/// Where the control plane is.
+pub const HOST: &str = "ATELIER_HOST";
+/// The key for calls over TCP.
+pub const TOKEN: &str = "ATELIER_TOKEN";
+/// What isolates new environments.
+pub const RUNTIME: &str = "ATELIER_RUNTIME";
+/// The network's mode of new environments.
+pub const NETWORK: &str = "ATELIER_NETWORK";
+/// What the network lets through.
+pub const ALLOW: &str = "ATELIER_ALLOW";
+/// The limit of memory.
+pub const MEMORY: &str = "ATELIER_MEMORY";
+/// The limit of processor time.
+pub const CPUS: &str = "ATELIER_CPUS";
+/// The limit of processes.
+pub const PROCESSES: &str = "ATELIER_PROCESSES";
+/// The limit of disk space.
+pub const DISK: &str = "ATELIER_DISK";
+/// Credentials that stay visible.
+pub const GRANTS: &str = "ATELIER_GRANTS";
+/// When an idle sandbox is stopped.
+pub const IDLE_STOP: &str = "ATELIER_IDLE_STOP";
+/// Where web servers inside environments are reached.
+pub const INGRESS: &str = "ATELIER_INGRESS";
+/// Turns colours off.
+pub const NO_COLOR: &str = "NO_COLOR";
+
+/// Those that hold for one call: the CLI reads them and sends them with it, so a control plane
+/// that it starts must not inherit them.
+pub const PER_CALL: &[&str] =
+    &[HOST, TOKEN, RUNTIME, NETWORK, ALLOW, MEMORY, CPUS, PROCESSES, DISK, GRANTS];
+
+const fn variable(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, meaning, default }
+}
+
+/// What Atelier reads.
+pub const READ: &[Variable] = &[
+    variable(HOME, "~/.atelier", "The folder where Atelier keeps everything."),
+    variable(
+        LOG,
+        "info",
+        "What the control plane logs: a level, or directives such as atelier=debug.",
+    ),
+    variable(LOG_FORMAT, "text", "How log lines look: text or json."),
+    variable(
+        HOST,
+        "the home's socket",
+        "Where the control plane is: unix:/path or http://127.0.0.1:PORT. It is not started for you then.",
+    ),
+    variable(TOKEN, "keys/api of the home", "The key that calls over TCP carry."),
+    variable(RUNTIME, "host", "What isolates new environments."),
+    variable(NETWORK, "open", "The network of new environments: open, none or allowlist."),
+    variable(ALLOW, "nothing", "host:port rules for new environments, separated by commas."),
+    variable(MEMORY, "no limit", "Memory of a new environment, such as 2GiB."),
+    variable(CPUS, "no limit", "Processor time of a new environment, in cores, such as 1.5."),
+    variable(PROCESSES, "8192", "Processes and threads of a new environment."),
+    variable(DISK, "no limit", "What a new environment may write to disk, such as 10GiB."),
+    variable(
+        GRANTS,
+        "nothing",
+        "Groups of credentials that stay visible in new environments, separated by commas.",
+    ),
+    variable(IDLE_STOP, "30m", "A sandbox without commands is stopped after this time; never."),
+    variable(INGRESS, "127.0.0.1:4780", "Where web servers in environments are reached; off."),
+    variable(NO_COLOR, "not set", "Any value turns colours off (https://no-color.org)."),
+];
+
+/// What Atelier sets for every command inside an environment.
+pub const INSIDE: &[Variable] = &[
+    variable("ATELIER_ENV", "always set", "The environment's name."),
+    variable("ATELIER_PROJECT", "always set", "The project's name."),
+    variable("ATELIER_WORKSPACE", "always set", "The folder of the project's copy."),
+    variable(
+        "ATELIER_URL",
+        "set with an ingress",
+        "Where its web server is reached from the host.",
+    ),
+];
+
+/// The reference page, in Markdown.
+#[must_use]
+pub fn reference() -> String {
+    let mut page = String::from("# Environment variables\n\n## Read by Atelier\n\n");
+    table(&mut page, READ, "Default");
+    page.push_str("\n## Set inside an environment\n\n");
+    table(&mut page, INSIDE, "When");
+    page
+}
+
+fn table(page: &mut String, variables: &[Variable], third: &str) {
+    let _ = writeln!(page, "| Name | Meaning | {third} |\n|---|---|---|");
+    for v in variables {
+        let _ = writeln!(page, "| `{}` | {} | {} |", v.name, v.meaning, v.default);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_stands_once_in_the_reference() {
+        let page = reference();
+        for v in READ.iter().chain(INSIDE) {
+            assert_eq!(page.matches(&format!("| `{}` |", v.name)).count(), 1, "{}", v.name);
+        }
+    }
+
+    #[test]
+    fn what_holds_for_one_call_is_declared() {
+        for name in PER_CALL {
+            assert!(READ.iter().any(|v| v.name == *name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! One source of settings: what it sets, and nothing else. Sources differ in how they are read;
+//! from here on they are alike.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use atelier_api::EnvOptions;
+use atelier_api::env::NetworkMode;
+
+use crate::{ConfigError, LogFormat, env_vars, units};
+
+/// What one source sets. Absent means that the source says nothing of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Layer {
+    /// `log.level`
+    pub log_level: Option<String>,
+    /// `log.format`
+    pub log_format: Option<LogFormat>,
+    /// `listen`; the inner `None` is "none".
+    pub listen: Option<Option<SocketAddr>>,
+    /// `ingress`; the inner `None` is "off".
+    pub ingress: Option<Option<SocketAddr>>,
+    /// `runtime`
+    pub runtime: Option<String>,
+    /// `network.mode`
+    pub network: Option<NetworkMode>,
+    /// `network.allow`
+    pub allow: Option<Vec<String>>,
+    /// `resources.memory`, in bytes.
+    pub memory: Option<u64>,
+    /// `resources.cpus`, in cores.
+    pub cpus: Option<f64>,
+    /// `resources.processes`
+    pub processes: Option<u64>,
+    /// `resources.disk`, in bytes.
+    pub disk: Option<u64>,
+    /// `grants`
+    pub grants: Option<Vec<String>>,
+    /// `idle_stop`; the inner `None` is "never".
+    pub idle_stop: Option<Option<Duration>>,
+}
+
+/// What a project's `atelier.yaml` sets, and what the command line needs of it besides.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ProjectLayer {
+    /// The file.
+    pub path: PathBuf,
+    /// Its settings.
+    pub layer: Layer,
+    /// `commands`: shell command lines by name.
+    pub commands: BTreeMap<String, String>,
+}
+
+impl Layer {
+    /// What the environment variables set.
+    ///
+    /// # Errors
+    /// [`ConfigError::Variable`] for a value that cannot be read.
+    pub fn from_env(env: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        let get = |name: &'static str| -> Result<Option<String>, ConfigError> {
+            let set = env(name).filter(|value| !value.is_empty());
+            set.map(|value| value.into_string().map_err(|v| not_text(name, &v))).transpose()
+        };
+        Ok(Self {
+            log_level: get(env_vars::LOG)?,
+            log_format: read(env_vars::LOG_FORMAT, get, parse_format)?,
+            listen: None,
+            ingress: read(env_vars::INGRESS, get, |t| parse_address(t, "off"))?,
+            runtime: get(env_vars::RUNTIME)?,
+            network: read(env_vars::NETWORK, get, parse_network)?,
+            allow: get(env_vars::ALLOW)?.map(|text| list(&text)),
+            memory: read(env_vars::MEMORY, get, |t| in_words(units::parse_size(t)))?,
+            cpus: read(env_vars::CPUS, get, |t| in_words(units::parse_cpus(t)))?,
+            processes: read(env_vars::PROCESSES, get, |t| in_words(units::parse_count(t)))?,
+            disk: read(env_vars::DISK, get, |t| in_words(units::parse_size(t)))?,
+            grants: get(env_vars::GRANTS)?.map(|text| list(&text)),
+            idle_stop: read(env_vars::IDLE_STOP, get, parse_idle)?,
+        })
+    }
+
+    /// What this layer says of an environment, for a call. A rule without a mode implies the
+    /// mode `allowlist`, as everywhere.
+    #[must_use]
+    pub fn env_options(&self) -> EnvOptions {
+        let mut options = EnvOptions {
+            runtime: self.runtime.clone(),
+            network: self.network_mode(),
+            allow: self.allow.clone().unwrap_or_default(),
+            grants: self.grants.clone().unwrap_or_default(),
+            ..EnvOptions::default()
+        };
+        options.resources.memory = self.memory;
+        options.resources.cpus = self.cpus;
+        options.resources.processes = self.processes;
+        options.resources.disk = self.disk;
+        options
+    }
+
+    /// The mode that this layer sets, by name or by giving rules.
+    #[must_use]
+    pub fn network_mode(&self) -> Option<NetworkMode> {
+        let ruled = self.allow.as_ref().is_some_and(|rules| !rules.is_empty());
+        self.network.or_else(|| ruled.then_some(NetworkMode::Allowlist))
+    }
+
+    /// This layer, and below it another one: what this one does not set comes from there.
+    #[must_use]
+    pub fn over(self, below: Self) -> Self {
+        // Rules belong to the mode that was set with them; a stronger mode drops weaker rules.
+        let mode = self.network_mode();
+        let allow = if mode.is_some() { self.allow } else { self.allow.or(below.allow.clone()) };
+        Self {
+            log_level: self.log_level.or(below.log_level.clone()),
+            log_format: self.log_format.or(below.log_format),
+            listen: self.listen.or(below.listen),
+            ingress: self.ingress.or(below.ingress),
+            runtime: self.runtime.or(below.runtime.clone()),
+            network: mode.or_else(|| below.network_mode()),
+            allow,
+            memory: self.memory.or(below.memory),
+            cpus: self.cpus.or(below.cpus),
+            processes: self.processes.or(below.processes),
+            disk: self.disk.or(below.disk),
+            grants: self.grants.or(below.grants),
+            idle_stop: self.idle_stop.or(below.idle_stop),
+        }
+    }
+}
+
+impl From<&EnvOptions> for Layer {
+    /// What a call's options set.
+    fn from(options: &EnvOptions) -> Self {
+        let list = |l: &Vec<String>| (!l.is_empty()).then(|| l.clone());
+        Self {
+            runtime: options.runtime.clone(),
+            network: options.network,
+            allow: list(&options.allow),
+            memory: options.resources.memory,
+            cpus: options.resources.cpus,
+            processes: options.resources.processes,
+            disk: options.resources.disk,
+            grants: list(&options.grants),
+            ..Self::default()
+        }
+    }
+}
+
+fn read<T>(
+    name: &'static str,
+    get: impl Fn(&'static str) -> Result<Option<String>, ConfigError>,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, ConfigError> {
+    let Some(value) = get(name)? else { return Ok(None) };
+    match parse(&value) {
+        Ok(parsed) => Ok(Some(parsed)),
+        Err(message) => Err(ConfigError::Variable { name, value, message }),
+    }
+}
+
+fn not_text(name: &'static str, value: &OsString) -> ConfigError {
+    let value = value.to_string_lossy().into_owned();
+    ConfigError::Variable { name, value, message: "it is not UTF-8".into() }
+}
+
+fn in_words<T>(result: Result<T, units::BadUnit>) -> Result<T, String> {
+    result.map_err(|e| e.to_string())
+}
+
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect()
+}
+
+fn parse_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("write text or json".into()),
+    }
+}
+
+fn parse_network(text: &str) -> Result<NetworkMode, String> {
+    match text {
+        "open" => Ok(NetworkMode::Open),
+        "none" => Ok(NetworkMode::None),
+        "allowlist" => Ok(NetworkMode::Allowlist),
+        _ => Err("write open, none or allowlist".into()),
+    }
+}
+
+/// An address of this machine, or the word for "nowhere".
+pub(crate) fn parse_address(text: &str, off: &str) -> Result<Option<SocketAddr>, String> {
+    if text == off {
+        return Ok(None);
+    }
+    let parsed = text.replace("localhost:", "127.0.0.1:").parse();
+    parsed.map(Some).map_err(|_| {
+        format!("{text:?} is not an address; write an IP address and a port such as 127.0.0.1:4780, or {off}")
+    })
+}
+
+/// A time, or `never`.
+pub(crate) fn parse_idle(text: &str) -> Result<Option<Duration>, String> {
+    if text == "never" {
+        return Ok(None);
+    }
+    units::parse_duration(text).map(Some).map_err(|e| format!("{e}; or never"))
+}

@@ -1,0 +1,162 @@
+//! Reading `atelier.yaml`, with the line and column of what is wrong.
+
+use std::path::Path;
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::{Config, FILE_NAME, Network};
+use crate::error::{Error, Result};
+
+/// A settings file beyond this many bytes is a mistake.
+const LIMIT: u64 = 1 << 20;
+/// How alike two names must be for "did you mean" (Jaro-Winkler, 0 to 1).
+const ALIKE: f64 = 0.75;
+
+impl Config {
+    /// The settings of the project at `root`; the defaults when it has no file.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the file is not valid, [`Error::Io`] when it cannot be read.
+    pub fn load(root: &Path) -> Result<Self> {
+        let path = root.join(FILE_NAME);
+        let meta = match path.metadata() {
+            Ok(meta) => meta,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(e) => return Err(Error::io("read", &path, e)),
+        };
+        let bad = |message: &str| Error::Config {
+            file: path.clone(),
+            line: 1,
+            column: 1,
+            message: message.to_owned(),
+            suggestion: None,
+        };
+        if !meta.is_file() {
+            return Err(bad("it is no regular file"));
+        }
+        if meta.len() > LIMIT {
+            return Err(bad("it is larger than 1 MiB"));
+        }
+        let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        Self::parse(&bytes, &path)
+    }
+
+    /// Settings from the bytes of a file; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the place of the first mistake.
+    pub fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+        let at = |line, column, message, suggestion| Error::Config {
+            file: path.to_owned(),
+            line,
+            column,
+            message,
+            suggestion,
+        };
+        let text = std::str::from_utf8(bytes).map_err(|e| {
+            let good = &bytes[..e.valid_up_to()];
+            let line = 1 + good.iter().filter(|b| **b == b'\n').count();
+            let column = 1 + good.iter().rev().take_while(|b| **b != b'\n').count();
+            at(line as u64, column as u64, "it is not UTF-8".to_owned(), None)
+        })?;
+        let document = text.lines().any(|l| {
+            let l = l.trim();
+            !l.is_empty() && !l.starts_with('#') && l != "---"
+        });
+        if !document {
+            return Ok(Self::default());
+        }
+        serde_saphyr::from_str::<Self>(text).map_err(|e| {
+            let (line, column) = e.location().map_or((1, 1), |l| (l.line(), l.column()));
+            let (message, suggestion) = words(e.without_snippet());
+            at(line.max(1), column.max(1), message, suggestion)
+        })
+    }
+
+    /// The JSON Schema of `atelier.yaml`.
+    #[must_use]
+    pub fn json_schema() -> schemars::Schema {
+        schemars::schema_for!(Self)
+    }
+}
+
+/// What is wrong, and the name that was probably meant.
+fn words(error: &serde_saphyr::Error) -> (String, Option<String>) {
+    use serde_saphyr::Error as E;
+    match error {
+        E::SerdeUnknownField { field, expected, .. } => {
+            let near = nearest(field, expected);
+            let known = expected.join(", ");
+            (format!("there is no setting `{field}` here; there are {known}"), near)
+        }
+        E::SerdeUnknownVariant { variant, expected, .. } => {
+            let near = nearest(variant, expected);
+            (format!("`{variant}` is none of {}", expected.join(", ")), near)
+        }
+        E::DuplicateMappingKey { key: Some(key), .. } => {
+            (format!("`{key}` is given twice"), None)
+        }
+        other => {
+            let options = serde_saphyr::RenderOptions::default();
+            let text = other.render_with_options(options);
+            // The place is told in front already.
+            let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+            (text.trim_start_matches("error: ").trim_end_matches(':').to_owned(), None)
+        }
+    }
+}
+
+fn nearest(given: &str, known: &[&'static str]) -> Option<String> {
+    let like = |name: &&&str| strsim::jaro_winkler(given, name);
+    let best = known.iter().max_by(|a, b| like(a).total_cmp(&like(b)))?;
+    (strsim::jaro_winkler(given, best) >= ALIKE).then(|| (*best).to_owned())
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Network;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("`open`, `none`, or `allow:` with a list of host:port")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Network, E> {
+                match text {
+                    "open" => Ok(Network::Open),
+                    "none" => Ok(Network::None),
+                    other => Err(E::unknown_variant(other, &["open", "none"])),
+                }
+            }
+
+            // YAML 1.1 habits: `none` may come as null from `~`.
+            fn visit_unit<E: de::Error>(self) -> Result<Network, E> {
+                Ok(Network::None)
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Network, A::Error> {
+                #[derive(Deserialize)]
+                #[serde(deny_unknown_fields)]
+                struct Listed {
+                    allow: Vec<String>,
+                }
+                let listed = Listed::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                match listed.allow.iter().find(|place| !is_place(place)) {
+                    Some(bad) => Err(de::Error::custom(format!("{bad:?} is no host:port"))),
+                    None => Ok(Network::Allow(listed.allow)),
+                }
+            }
+        }
+        from.deserialize_any(Visitor)
+    }
+}
+
+/// Whether a text is `host:port`.
+fn is_place(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty()
+            && !host.contains(char::is_whitespace)
+            && port.parse::<u16>().is_ok_and(|p| p > 0)
+    })
+}

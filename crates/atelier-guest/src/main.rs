@@ -1,0 +1,16 @@
+//! The guest's binary: which of its jobs it does is its first argument.
+
+use std::process::ExitCode;
+
+mod serve_command;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some("serve") => serve_command::run(arguments),
+        _ => {
+            eprintln!("usage: atelier-guest serve --listen unix:PATH|tcp:ADDRESS:PORT|fd:NUMBER");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! PID 1 of a sandbox, from the fork to serving.
+//!
+//! It tells the launcher over one socket how it went, and starts only when the launcher has
+//! written down who it is.
+
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{dup2_stdin, sethostname};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{At as _, LaunchError, Result};
+use crate::hide::{self, Void};
+use crate::launch::{Clock, Hooks, Served, send_fd};
+use crate::root::Root;
+use crate::spec::{LaunchSpec, MountSource, Network, StepTime};
+use crate::{confine, filter, layers, mountinfo, namespace, sys, system, view};
+
+/// The name of the socket in the sandbox's directory.
+pub const SOCKET: &str = "guest.sock";
+/// What the launcher says when PID 1 is on record.
+pub const GO: &[u8] = b"go";
+
+/// How it went.
+#[derive(Serialize, Deserialize)]
+pub enum Reply {
+    /// Connections are accepted.
+    Ready {
+        /// For [`crate::Started`].
+        notes: Vec<String>,
+        /// For [`crate::Started`].
+        steps: Vec<StepTime>,
+    },
+    /// It is about to end.
+    Failed(LaunchError),
+}
+
+/// Runs PID 1. Returns only when it has nothing left to do.
+pub fn main(
+    spec: &LaunchSpec,
+    hooks: &Hooks<'_>,
+    mut line: UnixStream,
+    network: Option<&UnixStream>,
+    detached: Result<()>,
+) {
+    let mut notes = Vec::new();
+    let mut clock = Clock::start();
+    let listener =
+        detached.and_then(|()| prepare(spec, hooks, &line, network, &mut notes, &mut clock));
+    let reply = match &listener {
+        Ok(_) => Reply::Ready { notes, steps: clock.steps },
+        Err(error) => Reply::Failed(error.clone()),
+    };
+    // A launcher that has gone does not matter any more: PID 1 is on record.
+    drop(serde_json::to_vec(&reply).map(|text| line.write_all(&text)));
+    drop(line);
+    if let Ok(listener) = listener {
+        (hooks.serve)(Served { listener });
+    }
+}
+
+fn prepare(
+    spec: &LaunchSpec,
+    hooks: &Hooks<'_>,
+    line: &UnixStream,
+    network: Option<&UnixStream>,
+    notes: &mut Vec<String>,
+    clock: &mut Clock,
+) -> Result<UnixListener> {
+    namespace::enter_inner()?;
+    clock.mark("namespaces");
+    let programs = if spec.seccomp { Some(filter::programs()?) } else { None };
+    clock.mark("build the filter");
+    wait_for_go(line)?;
+    let listener = listen(&spec.dir)?;
+    clock.mark("gate and socket");
+    connect(spec, hooks, network)?;
+    clock.mark("network");
+    enter_view(spec, notes, clock)?;
+    sethostname(&spec.hostname).step("set the hostname")?;
+    let mut keep = vec![line.as_raw_fd(), listener.as_raw_fd()];
+    keep.extend(network.map(std::os::fd::AsRawFd::as_raw_fd));
+    sys::close_all_but(&keep).step("close the host's files")?;
+    confine::limit_core()?;
+    confine::drop_capabilities()?;
+    confine::no_new_privileges()?;
+    confine::shut_from_inside()?;
+    clock.mark("give up powers");
+    if let Some(programs) = programs {
+        filter::install(&programs)?;
+    }
+    clock.mark("install the filter");
+    Ok(listener)
+}
+
+fn wait_for_go(mut line: &UnixStream) -> Result<()> {
+    let mut word = [0; GO.len()];
+    line.read_exact(&mut word).step("wait for the launcher")
+}
+
+/// Binds the socket through a descriptor of its directory: the path may be longer than an
+/// address holds.
+fn listen(dir: &Path) -> Result<UnixListener> {
+    let bind = || {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let fd = open(dir, flags, Mode::empty())?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", fd.as_raw_fd()));
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let before = umask(Mode::from_bits_truncate(0o177));
+        let listener = UnixListener::bind(&path);
+        umask(before);
+        listener
+    };
+    bind().at("listen on a socket in", dir)
+}
+
+fn connect(spec: &LaunchSpec, hooks: &Hooks<'_>, network: Option<&UnixStream>) -> Result<()> {
+    (hooks.loopback)().step("bring loopback up")?;
+    let (Network::Tun, Some(line)) = (spec.network, network) else { return Ok(()) };
+    let device: OwnedFd = (hooks.tun)().step("make a TUN device").map_err(|error| {
+        error.hint(
+            "/dev/net/tun must exist and be open to everybody (`modprobe tun`); without it use \
+             `--network none`.",
+        )
+    })?;
+    send_fd(line, &device).step("hand over the TUN device")
+}
+
+/// Assembles the view and makes it the root.
+fn enter_view(spec: &LaunchSpec, notes: &mut Vec<String>, clock: &mut Clock) -> Result<()> {
+    umask(Mode::from_bits_truncate(0o022));
+    let real_root = namespace::isolate_mounts()?;
+    let hidden = hide::hidden(spec);
+    let table = std::fs::read("/proc/self/mountinfo").step("read the mounts").map_err(|error| {
+        error.hint("/proc must be mounted where Atelier runs.")
+    })?;
+    let mounts = mountinfo::visible(&table);
+    let staging = spec.layers_dir.join("view");
+    layers::private_dir(&staging).at("make the directory", &staging)?;
+    let void = Void::new(&spec.layers_dir.join("void"))?;
+    clock.mark("look around");
+    let request = view::Request {
+        staging: &staging,
+        layers_dir: &spec.layers_dir,
+        hidden: &hidden,
+        user_home: &spec.user_home,
+        mounts: &mounts,
+    };
+    let root = view::build(&request, notes)?;
+    clock.mark("view of the machine");
+    system::kernel(&root, &void)?;
+    clock.mark("proc and sys");
+    system::devices(&root)?;
+    system::fresh(&root, spec)?;
+    clock.mark("dev, run and tmp");
+    let targets: Vec<&Path> = spec.mounts.iter().map(|mount| mount.target.as_path()).collect();
+    hide::hide(&root, &void, &hidden, &targets)?;
+    clock.mark("hide credentials");
+    system::names(&root, spec)?;
+    for mount in &spec.mounts {
+        add_mount(&root, &mount.target, &mount.source)?;
+    }
+    clock.mark("workspace and names");
+    namespace::pivot(root.fd(), real_root.as_ref())?;
+    own_null()?;
+    clock.mark("change the root");
+    Ok(())
+}
+
+fn add_mount(root: &Root, target: &Path, source: &MountSource) -> Result<()> {
+    match source {
+        MountSource::Overlay { lowers, upper, work } => {
+            let target = root.ensure_dir(target, 0o755)?;
+            let place = PathBuf::from(format!("/proc/self/fd/{}", target.as_raw_fd()));
+            let lowers: Vec<&Path> = lowers.iter().map(PathBuf::as_path).collect();
+            layers::overlay(&place, &lowers, upper, work).at("mount the workspace over", upper)
+        }
+        MountSource::Bind { source, readonly } => {
+            let place =
+                if source.is_dir() { root.ensure_dir(target, 0o755) } else { root.ensure_file(target) };
+            root.bind(source, &place?, if *readonly { sys::SAFE | sys::RDONLY } else { sys::SAFE })
+        }
+    }
+}
+
+/// Standard input from the sandbox's own `/dev/null`, so that no file of the host's stays open.
+fn own_null() -> Result<()> {
+    let null = Path::new("/dev/null");
+    dup2_stdin(open(null, OFlag::O_RDWR, Mode::empty()).at("open", null)?).at("open", null)
+}

@@ -1,0 +1,159 @@
+//! System calls that nix does not wrap, each as one small function that owns its `unsafe`.
+//!
+//! No policy here: who calls decides what for.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+/// Read-only, as an attribute of a mount.
+pub const RDONLY: u64 = libc::MOUNT_ATTR_RDONLY;
+/// No set-user-id programs, no device nodes: on everything that the launcher mounts.
+pub const SAFE: u64 = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+
+fn c_path(path: &Path) -> io::Result<CString> {
+    Ok(CString::new(path.as_os_str().as_bytes())?)
+}
+
+fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
+    let fd = check(result)? as RawFd;
+    // SAFETY: the kernel just returned this descriptor to us and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Opens `path` as if `root` were `/`: no symbolic link, absolute or not, leads out of it.
+pub fn open_in_root(root: impl AsFd, path: &Path, flags: i32) -> io::Result<OwnedFd> {
+    let path = c_path(path)?;
+    // SAFETY: open_how is plain data for which all-zero is valid.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (flags | libc::O_CLOEXEC) as u64;
+    how.mode = if flags & libc::O_CREAT == 0 { 0 } else { 0o644 };
+    how.resolve = libc::RESOLVE_IN_ROOT;
+    let size = size_of_val(&how);
+    let root = root.as_fd().as_raw_fd();
+    // SAFETY: the pointers are to live values of the sizes given.
+    owned(unsafe { libc::syscall(libc::SYS_openat2, root, path.as_ptr(), &raw const how, size) })
+}
+
+/// A detached copy of the mount that `path` (below `from`) lies on, seen from `path`.
+pub fn clone_tree(from: BorrowedFd<'_>, path: &Path, recursive: bool) -> io::Result<OwnedFd> {
+    let path = c_path(path)?;
+    let mut flags =
+        libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_EMPTY_PATH as libc::c_uint;
+    if recursive {
+        flags |= libc::AT_RECURSIVE as libc::c_uint;
+    }
+    // SAFETY: the path outlives the call.
+    owned(unsafe { libc::syscall(libc::SYS_open_tree, from.as_raw_fd(), path.as_ptr(), flags) })
+}
+
+/// Adds attributes to a mount (and, if `recursive`, to those below it); the others stay.
+pub fn restrict(mount: impl AsFd, attributes: u64, recursive: bool) -> io::Result<()> {
+    // SAFETY: mount_attr is plain data for which all-zero is valid.
+    let mut attr: libc::mount_attr = unsafe { std::mem::zeroed() };
+    attr.attr_set = attributes;
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    let (fd, size) = (mount.as_fd().as_raw_fd(), size_of_val(&attr));
+    // SAFETY: the pointers are to live values of the sizes given.
+    let done = unsafe {
+        libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), flags, &raw const attr, size)
+    };
+    check(done).map(drop)
+}
+
+/// Puts a detached mount on top of `target`.
+pub fn attach(mount: impl AsFd, target: impl AsFd) -> io::Result<()> {
+    const BOTH_EMPTY: libc::c_uint = 0x04 | 0x40; // MOVE_MOUNT_{F,T}_EMPTY_PATH, linux/mount.h
+    let (from, to) = (mount.as_fd().as_raw_fd(), target.as_fd().as_raw_fd());
+    let empty = c"".as_ptr();
+    // SAFETY: the pointers are to static strings.
+    check(unsafe { libc::syscall(libc::SYS_move_mount, from, empty, to, empty, BOTH_EMPTY) })
+        .map(drop)
+}
+
+/// Makes the mount that we stand in the root, and stacks the old root on top of it.
+pub fn pivot_here() -> io::Result<()> {
+    let here = c".".as_ptr();
+    // SAFETY: the pointers are to static strings.
+    check(unsafe { libc::syscall(libc::SYS_pivot_root, here, here) }).map(drop)
+}
+
+/// Closes every descriptor from 3 up except those in `keep`.
+pub fn close_all_but(keep: &[RawFd]) -> io::Result<()> {
+    let mut keep = keep.to_vec();
+    keep.sort_unstable();
+    let mut first: u32 = 3;
+    for fd in keep.into_iter().filter(|fd| *fd >= 3) {
+        close_range(first, fd as u32 - 1)?;
+        first = fd as u32 + 1;
+    }
+    close_range(first, u32::MAX)
+}
+
+fn close_range(first: u32, last: u32) -> io::Result<()> {
+    if first > last {
+        return Ok(());
+    }
+    // SAFETY: the caller names every descriptor that is still owned by someone.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+}
+
+/// A descriptor for this very process.
+pub fn pidfd(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+}
+
+/// Sends a signal to the process behind a pidfd.
+pub fn pidfd_kill(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    let null = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null siginfo means "as kill(2) does".
+    check(unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, null, 0)
+    })
+    .map(drop)
+}
+
+/// prctl with one argument.
+pub fn prctl(option: i32, argument: u64) -> io::Result<()> {
+    // SAFETY: only options that take plain numbers are passed.
+    check(libc::c_long::from(unsafe { libc::prctl(option, argument, 0, 0, 0) })).map(drop)
+}
+
+/// Sets this process's effective and permitted capabilities; the inheritable ones become none.
+pub fn capset(capabilities: u64) -> io::Result<()> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    let header = Header { version: 0x2008_0522, pid: 0 }; // _LINUX_CAPABILITY_VERSION_3
+    let (low, high) = (capabilities as u32, (capabilities >> 32) as u32);
+    let data = [low, low, 0, high, high, 0_u32];
+    // SAFETY: both are live and laid out as capset(2) says for version 3.
+    check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }).map(drop)
+}
+
+/// Empties the ambient capability set.
+pub fn clear_ambient() -> io::Result<()> {
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64)
+}
+
+/// Forks into a cgroup of the second version. Only for a process with one thread; the child must
+/// fork once more through the C library before it relies on its own thread id there.
+pub fn fork_into(cgroup: RawFd) -> io::Result<i32> {
+    // SAFETY: clone_args is plain data for which all-zero is valid.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = libc::CLONE_INTO_CGROUP as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    args.cgroup = cgroup as u64;
+    let size = size_of_val(&args);
+    // SAFETY: without CLONE_VM and a stack the child goes on here with a copy of everything.
+    check(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size) }).map(|pid| pid as i32)
+}

@@ -1,0 +1,47 @@
+//! The addresses that every sandbox sees. They are the same in each one, since each has a network
+//! namespace of its own.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The addresses of a sandbox's network, as constants.
+///
+/// IPv4 is TEST-NET-1 (RFC 5737), which no real network uses, so that nothing that the host can
+/// reach is hidden from a sandbox. IPv6 is a unique local prefix (RFC 4193): "atel" then "i".
+#[derive(Debug)]
+pub struct Addresses;
+
+impl Addresses {
+    /// The sandbox's own IPv4 address.
+    pub const SANDBOX_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+    /// The gateway; also the host's loopback, at the ports that a rule grants.
+    pub const GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+    /// The nameserver to write into the sandbox's `resolv.conf`.
+    pub const DNS_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
+    /// The prefix length of the IPv4 network.
+    pub const PREFIX_V4: u8 = 24;
+
+    /// The sandbox's own IPv6 address.
+    pub const SANDBOX_V6: Ipv6Addr = Ipv6Addr::new(0xfd61, 0x7465, 0x6c69, 0, 0, 0, 0, 2);
+    /// The IPv6 gateway; also the host's loopback, at the ports that a rule grants.
+    pub const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfd61, 0x7465, 0x6c69, 0, 0, 0, 0, 1);
+    /// The nameserver over IPv6.
+    pub const DNS_V6: Ipv6Addr = Ipv6Addr::new(0xfd61, 0x7465, 0x6c69, 0, 0, 0, 0, 3);
+    /// The prefix length of the IPv6 network.
+    pub const PREFIX_V6: u8 = 64;
+
+    /// The name of the host's loopback inside a sandbox; it resolves to the gateway.
+    pub const HOST_NAME: &str = "host.atelier.internal";
+
+    /// The device's MTU in bytes: the largest IPv4 packet there is, so that no datagram (65,507
+    /// bytes at most) is ever cut into fragments, and TCP moves 64 KiB with each system call.
+    pub const MTU: u16 = 65_535;
+
+    pub(crate) fn is_gateway(ip: IpAddr) -> bool {
+        ip == IpAddr::V4(Self::GATEWAY_V4) || ip == IpAddr::V6(Self::GATEWAY_V6)
+    }
+
+    #[cfg(feature = "stack")]
+    pub(crate) fn is_dns(ip: IpAddr) -> bool {
+        ip == IpAddr::V4(Self::DNS_V4) || ip == IpAddr::V6(Self::DNS_V6)
+    }
+}

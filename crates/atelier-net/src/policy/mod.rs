@@ -1,0 +1,197 @@
+//! Where a sandbox may connect to: the modes, and the one decision on an address. No packets and
+//! no names that were resolved live here; the stack adds those.
+
+mod network;
+mod ranges;
+mod rule;
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Addresses;
+
+pub use network::Network;
+pub use rule::{Ports, Rule, Target};
+
+/// How much of the network a sandbox reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Nothing.
+    None,
+    /// Everything but loopback, link-local (cloud metadata) and other special addresses.
+    #[default]
+    Open,
+    /// What a rule allows, and nothing else.
+    Allowlist,
+}
+
+/// A sandbox's network policy.
+///
+/// In [`Mode::Open`] the rules grant what that mode refuses: the host's loopback, and special
+/// addresses by their number.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// The mode.
+    #[serde(default)]
+    pub mode: Mode,
+    /// The rules, as text in JSON.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Rule>,
+}
+
+impl Policy {
+    /// No network at all.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { mode: Mode::None, allow: Vec::new() }
+    }
+
+    /// Only what the rules allow.
+    #[must_use]
+    pub const fn allowlist(allow: Vec<Rule>) -> Self {
+        Self { mode: Mode::Allowlist, allow }
+    }
+
+    /// Whether the host's loopback `port` is granted.
+    #[must_use]
+    pub fn grants_host_port(&self, port: u16) -> bool {
+        self.mode != Mode::None
+            && self.allow.iter().any(|r| r.target == Target::Host && r.ports.contains(port))
+    }
+
+    /// Whether the policy alone lets a connection to an address through: by the mode, or by a
+    /// rule that names the address or its network. Rules with names are not looked at.
+    #[must_use]
+    pub fn allows_address(&self, ip: IpAddr, port: u16) -> bool {
+        let ip = ranges::embedded(ip);
+        match self.mode {
+            Mode::None => false,
+            _ if ranges::never(ip) || Addresses::is_gateway(ip) => false,
+            _ if ranges::special(ip) => self.names_special(ip, port),
+            Mode::Open => true,
+            Mode::Allowlist => {
+                self.allow.iter().any(|r| r.target.contains(ip) && r.ports.contains(port))
+            }
+        }
+    }
+
+    /// Whether an address is of those that a name must never lead to.
+    #[must_use]
+    pub fn is_special(ip: IpAddr) -> bool {
+        let ip = ranges::embedded(ip);
+        ranges::never(ip) || ranges::special(ip)
+    }
+
+    /// A special address is granted only by a rule that is about nothing else: `0.0.0.0/0` does
+    /// not open the cloud's metadata service, `169.254.169.254` does.
+    fn names_special(&self, ip: IpAddr, port: u16) -> bool {
+        self.allow.iter().any(|rule| match rule.target {
+            Target::Network(net) => {
+                net.contains(ip)
+                    && ranges::special(net.first())
+                    && ranges::special(net.last())
+                    && rule.ports.contains(port)
+            }
+            _ => false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(mode: Mode, rules: &[&str]) -> Policy {
+        Policy { mode, allow: rules.iter().map(|r| r.parse().unwrap()).collect() }
+    }
+
+    fn allows(policy: &Policy, ip: &str, port: u16) -> bool {
+        policy.allows_address(ip.parse().unwrap(), port)
+    }
+
+    #[test]
+    fn an_open_network_reaches_public_and_private_addresses() {
+        let open = Policy::default();
+        for ip in ["1.1.1.1", "10.0.0.7", "192.168.1.1", "172.17.0.1", "2606:4700::1111"] {
+            assert!(allows(&open, ip, 443), "{ip}");
+        }
+    }
+
+    #[test]
+    fn an_open_network_refuses_what_belongs_to_the_host() {
+        let open = Policy::default();
+        let refused = [
+            "127.0.0.1",
+            "127.9.9.9",
+            "0.0.0.0",
+            "0.1.2.3",
+            "169.254.169.254",
+            "224.0.0.251",
+            "255.255.255.255",
+            "240.0.0.1",
+            "192.0.2.1",
+            "192.0.2.77",
+            "::",
+            "::1",
+            "fe80::1",
+            "ff02::1",
+            "fd00:ec2::254",
+            "fd61:7465:6c69::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "::127.0.0.1",
+            "64:ff9b::a9fe:a9fe",
+            "2002:7f00:1::1",
+        ];
+        for ip in refused {
+            assert!(!allows(&open, ip, 80), "{ip}");
+        }
+    }
+
+    #[test]
+    fn an_allowlist_lets_only_its_networks_and_ports_through() {
+        let list = policy(Mode::Allowlist, &["10.0.0.0/8:5432", "1.1.1.1:8000-9000", "[2001:db8::1]"]);
+        assert!(allows(&list, "10.255.0.1", 5432));
+        assert!(!allows(&list, "10.255.0.1", 5433));
+        assert!(!allows(&list, "11.0.0.1", 5432));
+        assert!(allows(&list, "1.1.1.1", 8000) && allows(&list, "1.1.1.1", 9000));
+        assert!(!allows(&list, "1.1.1.1", 9001));
+        assert!(allows(&list, "2001:db8::1", 1));
+        assert!(allows(&list, "::ffff:10.0.0.1", 5432), "the same address in IPv6 dress");
+    }
+
+    #[test]
+    fn a_wide_rule_does_not_open_metadata_but_its_own_address_does() {
+        assert!(!allows(&policy(Mode::Allowlist, &["0.0.0.0/0"]), "169.254.169.254", 80));
+        assert!(!allows(&policy(Mode::Allowlist, &["*:80"]), "169.254.169.254", 80));
+        let named = policy(Mode::Open, &["169.254.169.254:80"]);
+        assert!(allows(&named, "169.254.169.254", 80));
+        assert!(!allows(&named, "169.254.169.254", 81));
+        assert!(!allows(&named, "169.254.1.1", 80));
+    }
+
+    #[test]
+    fn the_hosts_loopback_is_a_grant_of_its_own() {
+        let list = policy(Mode::Open, &["localhost:5432"]);
+        assert!(list.grants_host_port(5432) && !list.grants_host_port(5433));
+        assert!(!allows(&list, "127.0.0.1", 5432), "only by the gateway's address");
+        assert!(!policy(Mode::None, &["localhost:5432"]).grants_host_port(5432));
+    }
+
+    #[test]
+    fn none_reaches_nothing() {
+        assert!(!allows(&policy(Mode::None, &["1.1.1.1"]), "1.1.1.1", 443));
+    }
+
+    #[test]
+    fn a_policy_travels_as_json() {
+        let text = r#"{"mode":"allowlist","allow":["*.example.com:443","localhost:5432"]}"#;
+        let read: Policy = serde_json::from_str(text).unwrap();
+        assert_eq!(read.mode, Mode::Allowlist);
+        assert_eq!(serde_json::to_string(&read).unwrap(), text.replace("localhost", Addresses::HOST_NAME));
+        assert!(serde_json::from_str::<Policy>(r#"{"allow":["a:0"]}"#).is_err());
+    }
+}

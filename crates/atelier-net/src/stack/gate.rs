@@ -1,0 +1,207 @@
+//! The one decision for every packet that would open something: where it goes, or that it goes
+//! nowhere. It joins the policy with the addresses that allowed names were seen to have.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use crate::{Addresses, Mode, Policy};
+
+/// Addresses remembered at most. A sandbox can fill it only with what its own rules allow.
+const MAX_LEARNED: usize = 8192;
+/// DNS's port (RFC 1035), which is ours to answer under an allowlist.
+const DNS_PORT: u16 = 53;
+
+/// Where a connection goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// To this address.
+    Out(SocketAddr),
+    /// To the host's loopback.
+    Host(u16),
+    /// To our own nameserver.
+    Dns,
+    /// Nowhere.
+    Denied,
+}
+
+/// The policy and what was learned.
+pub(super) struct Gate {
+    policy: Policy,
+    min_ttl: Duration,
+    learned: RefCell<HashMap<IpAddr, Vec<Learned>>>,
+}
+
+/// An address that an allowed name has.
+struct Learned {
+    /// The number of the rule that allows the name.
+    rule: usize,
+    until: Instant,
+}
+
+impl Gate {
+    pub(super) fn new(policy: Policy, min_ttl: Duration) -> Self {
+        Self { policy, min_ttl, learned: RefCell::default() }
+    }
+
+    /// Where a connection or a datagram to `to` goes.
+    pub(super) fn way(&self, to: SocketAddr) -> Way {
+        let (ip, port) = (to.ip(), to.port());
+        if Addresses::is_dns(ip) {
+            return if port == DNS_PORT { Way::Dns } else { Way::Denied };
+        }
+        if self.policy.mode == Mode::None {
+            return Way::Denied;
+        }
+        if Addresses::is_gateway(ip) && self.policy.grants_host_port(port) {
+            return Way::Host(port);
+        }
+        if port == DNS_PORT && self.policy.mode == Mode::Allowlist {
+            return Way::Dns;
+        }
+        if self.policy.allows_address(ip, port) || self.was_learned(ip, port) {
+            return Way::Out(to);
+        }
+        Way::Denied
+    }
+
+    /// Whether an echo request may go to an address. A rule must be for every port.
+    pub(super) fn echo(&self, ip: IpAddr) -> bool {
+        self.policy.allows_address(ip, 0) || self.was_learned(ip, 0)
+    }
+
+    /// Whether a name may be resolved. It is in lower case without a final dot.
+    pub(super) fn resolves(&self, name: &str) -> bool {
+        match self.policy.mode {
+            Mode::None => false,
+            Mode::Open => true,
+            Mode::Allowlist => self.policy.allow.iter().any(|rule| rule.target.names(name)),
+        }
+    }
+
+    /// Remembers that `name` has these addresses, each with its TTL in seconds. Special addresses
+    /// are not learned: a name must not lead to what only its own number opens.
+    pub(super) fn learn(&self, name: &str, addresses: &[(IpAddr, u32)]) {
+        if self.policy.mode != Mode::Allowlist {
+            return;
+        }
+        let now = Instant::now();
+        let mut learned = self.learned.borrow_mut();
+        for (rule, _) in self.policy.allow.iter().enumerate().filter(|(_, r)| r.target.names(name)) {
+            for (ip, ttl) in addresses.iter().filter(|(ip, _)| !Policy::is_special(*ip)) {
+                let until = now + self.min_ttl.max(Duration::from_secs(u64::from(*ttl)));
+                let known = learned.entry(*ip).or_default();
+                match known.iter_mut().find(|l| l.rule == rule) {
+                    Some(known) => known.until = known.until.max(until),
+                    None => known.push(Learned { rule, until }),
+                }
+            }
+        }
+        if learned.len() > MAX_LEARNED {
+            make_room(&mut learned, now);
+        }
+    }
+
+    /// An address in use stays allowed: a program that resolved its server once, and connects to
+    /// it every minute, must not lose it when the TTL ends.
+    fn was_learned(&self, ip: IpAddr, port: u16) -> bool {
+        let now = Instant::now();
+        let mut learned = self.learned.borrow_mut();
+        let Some(known) = learned.get_mut(&ip) else { return false };
+        let mut allowed = false;
+        for entry in known.iter_mut().filter(|l| l.until > now) {
+            let rule = self.policy.allow.get(entry.rule);
+            if rule.is_some_and(|r| r.ports.contains(port)) {
+                entry.until = entry.until.max(now + self.min_ttl);
+                allowed = true;
+            }
+        }
+        allowed
+    }
+}
+
+/// Drops what has run out, and then as much of the oldest as it takes to be at half the limit.
+fn make_room(learned: &mut HashMap<IpAddr, Vec<Learned>>, now: Instant) {
+    learned.retain(|_, known| known.iter().any(|l| l.until > now));
+    if learned.len() > MAX_LEARNED {
+        let newest = |known: &Vec<Learned>| known.iter().map(|l| l.until).max().unwrap_or(now);
+        let mut ends: Vec<_> = learned.values().map(newest).collect();
+        ends.sort_unstable();
+        let cut = ends.get(ends.len() / 2).copied().unwrap_or(now);
+        learned.retain(|_, known| newest(known) > cut);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(mode: Mode, rules: &[&str]) -> Gate {
+        let allow = rules.iter().map(|r| r.parse().unwrap()).collect();
+        Gate::new(Policy { mode, allow }, Duration::from_secs(300))
+    }
+
+    fn way(gate: &Gate, to: &str) -> Way {
+        gate.way(to.parse().unwrap())
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_names_addresses_are_open_at_its_rules_ports_only() {
+        let gate = gate(Mode::Allowlist, &["*.example.com:443", "b.example.com:22"]);
+        assert_eq!(way(&gate, "203.0.113.1:443"), Way::Denied);
+        gate.learn("a.example.com", &[(ip("203.0.113.1"), 60)]);
+        assert_eq!(way(&gate, "203.0.113.1:443"), Way::Out("203.0.113.1:443".parse().unwrap()));
+        assert_eq!(way(&gate, "203.0.113.1:22"), Way::Denied);
+        gate.learn("b.example.com", &[(ip("203.0.113.1"), 60)]);
+        assert_ne!(way(&gate, "203.0.113.1:22"), Way::Denied);
+    }
+
+    #[test]
+    fn a_name_that_points_at_the_host_opens_nothing() {
+        let gate = gate(Mode::Allowlist, &["evil.example.com"]);
+        for special in ["127.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "192.0.2.1"] {
+            gate.learn("evil.example.com", &[(ip(special), 60)]);
+            assert_eq!(gate.way(SocketAddr::new(ip(special), 80)), Way::Denied, "{special}");
+        }
+    }
+
+    #[test]
+    fn what_was_learned_ends_unless_it_is_used() {
+        let allow = vec!["a.example.com:443".parse().unwrap()];
+        let gate = Gate::new(Policy::allowlist(allow), Duration::ZERO);
+        gate.learn("a.example.com", &[(ip("203.0.113.1"), 0)]);
+        assert_eq!(way(&gate, "203.0.113.1:443"), Way::Denied);
+    }
+
+    #[test]
+    fn dns_is_ours_under_an_allowlist_and_everybodys_when_open() {
+        assert_eq!(way(&gate(Mode::Allowlist, &[]), "8.8.8.8:53"), Way::Dns);
+        assert_eq!(way(&gate(Mode::Open, &[]), "192.0.2.3:53"), Way::Dns);
+        assert_ne!(way(&gate(Mode::Open, &[]), "8.8.8.8:53"), Way::Dns);
+        assert_eq!(way(&gate(Mode::Open, &[]), "192.0.2.3:80"), Way::Denied);
+    }
+
+    #[test]
+    fn the_gateway_is_the_hosts_loopback_where_granted() {
+        let gate = gate(Mode::Open, &["localhost:5432"]);
+        assert_eq!(way(&gate, "192.0.2.1:5432"), Way::Host(5432));
+        assert_eq!(way(&gate, "[fd61:7465:6c69::1]:5432"), Way::Host(5432));
+        assert_eq!(way(&gate, "192.0.2.1:5433"), Way::Denied);
+        assert_eq!(way(&gate, "127.0.0.1:5432"), Way::Denied);
+    }
+
+    #[test]
+    fn the_table_of_what_was_learned_stays_small() {
+        let gate = gate(Mode::Allowlist, &["*.example.com"]);
+        for n in 0..20_000_u32 {
+            gate.learn("a.example.com", &[(IpAddr::V4((0x0a00_0000 + n).into()), 60 + n)]);
+        }
+        assert!(gate.learned.borrow().len() <= MAX_LEARNED + 1);
+        assert_ne!(way(&gate, "10.0.78.31:1"), Way::Denied, "the newest stays");
+    }
+}

@@ -1,0 +1,80 @@
+//! Figures of the stack: how fast, and how much memory. Run them with
+//! `cargo test --release -p atelier-net --test network -- --ignored --nocapture figures`.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use atelier_net::Mode;
+
+use crate::world::{HOST, World, connect};
+
+const SIZE: usize = 1 << 30;
+
+fn pour(stream: &mut TcpStream) {
+    let block = vec![7_u8; 1 << 17];
+    for _ in 0..SIZE / block.len() {
+        stream.write_all(&block).unwrap();
+    }
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+}
+
+fn drink(stream: &mut TcpStream) -> usize {
+    let (mut block, mut size) = (vec![0; 1 << 17], 0);
+    loop {
+        match stream.read(&mut block).unwrap() {
+            0 => return size,
+            n => size += n,
+        }
+    }
+}
+
+fn rate(size: usize, since: Instant) -> f64 {
+    size as f64 / 1e6 / since.elapsed().as_secs_f64()
+}
+
+#[test]
+#[ignore = "prints figures; takes a while"]
+fn throughput_and_latency() {
+    let world = World::new(Mode::Open, &[]);
+    let listener = world.listen(HOST);
+    let to = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        drink(&mut listener.accept().unwrap().0);
+        pour(&mut listener.accept().unwrap().0);
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut byte = [0];
+        while stream.read_exact(&mut byte).is_ok() {
+            stream.write_all(&byte).unwrap();
+        }
+        for _ in 0..1000 {
+            drop(listener.accept().unwrap());
+        }
+    });
+    world.inside(move || {
+        let start = Instant::now();
+        let mut stream = connect(to).unwrap();
+        pour(&mut stream);
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        println!("out of the sandbox  {:8.0} MB/s", rate(SIZE, start));
+        let start = Instant::now();
+        assert_eq!(drink(&mut connect(to).unwrap()), SIZE);
+        println!("into the sandbox    {:8.0} MB/s", rate(SIZE, start));
+        let mut stream = connect(to).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let start = Instant::now();
+        for _ in 0..10_000 {
+            stream.write_all(b"x").unwrap();
+            stream.read_exact(&mut [0]).unwrap();
+        }
+        println!("round trip          {:8.1} us", start.elapsed().as_secs_f64() * 100.0);
+        drop(stream);
+        let start = Instant::now();
+        for _ in 0..1000 {
+            let _ = connect(to).unwrap().read(&mut [0]);
+        }
+        println!("connect and close   {:8.1} us", start.elapsed().as_secs_f64() * 1000.0);
+    });
+    server.join().unwrap();
+}

@@ -1,0 +1,83 @@
+//! `env.diff` and `env.apply`: what an environment changed, and the way back into the project.
+
+use std::sync::Arc;
+
+use atelier_api::env::{Applied, Diff, EnvApplyInput, EnvDiffInput};
+use atelier_api::{HostPath, Problem};
+use atelier_environment::{ApplyOptions, DiffOptions};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use crate::error::broken;
+use crate::record::Record;
+use crate::workshop::Workshop;
+
+impl Workshop {
+    /// What the environment changed against the project as it was when the environment was made.
+    ///
+    /// # Errors
+    /// `env.not_found`, or what keeps its layers from being read.
+    pub async fn diff(self: &Arc<Self>, input: EnvDiffInput) -> Result<Diff, Problem> {
+        let record = self.get(&input.project, &input.env).await?;
+        self.with_layers(record, move |record| {
+            let options = DiffOptions { all: input.all };
+            let diff = atelier_environment::diff(&record.workspace, &record.project, options)?;
+            let patch_base64 = if input.stat {
+                None
+            } else {
+                let mut patch = Vec::new();
+                diff.write_patch(&mut patch).map_err(atelier_environment::Error::from)?;
+                Some(STANDARD.encode(patch))
+            };
+            Ok(Diff { files: diff.entries.iter().map(Into::into).collect(), patch_base64 })
+        })
+        .await
+    }
+
+    /// Brings the changes back.
+    ///
+    /// # Errors
+    /// `apply.conflict` when the project has changed in the same places; then nothing is touched.
+    pub async fn apply(self: &Arc<Self>, input: EnvApplyInput) -> Result<Applied, Problem> {
+        let project = self.project(&input.project).await?;
+        let _guard = self.lock(&project, &input.env).await;
+        let record = self.get(&input.project, &input.env).await?;
+        let label = record.label();
+        let applied = self
+            .with_layers(record, move |record| {
+                let options = ApplyOptions {
+                    branch: input.branch,
+                    all: input.all,
+                    message: input.message,
+                    dry_run: input.dry_run,
+                };
+                let done =
+                    atelier_environment::apply(&record.workspace, &record.project, &options)?;
+                Ok(Applied {
+                    files: done.files.into_iter().map(HostPath).collect(),
+                    merged: done.merged.into_iter().map(HostPath).collect(),
+                    commit: done.commit,
+                    notes: done.notes,
+                })
+            })
+            .await?;
+        self.events.publish("env.applied", label, json!({ "files": applied.files.len() }));
+        Ok(applied)
+    }
+
+    /// Reads an environment's layers on a thread that may wait for the disk.
+    async fn with_layers<T: Send + 'static>(
+        self: &Arc<Self>,
+        record: Record,
+        work: impl FnOnce(Record) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let this = self.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            // Layers on a limited disk can be read only while it is mounted.
+            this.sandboxes.layers(record.id, &record.options.resources)?;
+            work(record)
+        });
+        done.await.map_err(|e| broken(&e))?
+    }
+}

@@ -1,0 +1,138 @@
+//! `env.create`: from a name to an environment that is whole. The steps are journalled; whatever
+//! stops in the middle is taken back, here or at the next start.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use atelier_api::env::{EnvCreateInput, Environment};
+use atelier_api::{EnvOptions, HostPath, Name, Problem};
+use atelier_environment::{Config, Project, Source, Workspace, WorkspaceRequest};
+use atelier_net::Policy;
+use atelier_store::Job;
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::error::{broken, exists};
+use crate::options::{resolve, validate};
+use crate::record::Record;
+use crate::store::{self, Identity};
+use crate::workshop::Workshop;
+
+/// The journal's word for it.
+pub(crate) const KIND: &str = "env.create";
+
+/// An environment that is about to be made.
+struct Draft {
+    id: Uuid,
+    name: Name,
+    project: Project,
+    config: Config,
+    options: EnvOptions,
+    policy: Policy,
+}
+
+impl Workshop {
+    /// Makes an environment.
+    ///
+    /// # Errors
+    /// `env.exists`; whatever its options, its project or its disk have against it.
+    pub async fn create(self: &Arc<Self>, input: EnvCreateInput) -> Result<Environment, Problem> {
+        let project = self.project(&input.project).await?;
+        let guard = self.lock(&project, &input.env).await;
+        let record = self.create_locked(project, &input.env, input.options).await?;
+        drop(guard);
+        self.view(&record).await
+    }
+
+    /// The same for a caller that holds the name's lock.
+    pub(crate) async fn create_locked(
+        self: &Arc<Self>,
+        project: Project,
+        name: &Name,
+        asked: EnvOptions,
+    ) -> Result<Record, Problem> {
+        let draft = self.draft(project, name, asked)?;
+        let label = format!("{}/{}", draft.project.name, draft.name);
+        let project_id = draft.project.id();
+        let identity = Identity {
+            id: draft.id,
+            project_id: &project_id,
+            project_name: draft.project.name.as_str(),
+            name: &draft.name,
+            root: HostPath(draft.project.root.clone()).encode(),
+        };
+        let _at_work = self.at_work(draft.id);
+        let job = self.store.journal().begin(KIND, &draft.id.to_string(), &label).await?;
+        if !store::environment_claim(&self.store, &identity).await? {
+            job.failed("the name is taken").await?;
+            return Err(exists(&draft.name, draft.project.name.as_str()));
+        }
+        let id = draft.id;
+        match self.build(draft, &job).await {
+            Ok(record) => {
+                job.done().await?;
+                self.events.publish("env.created", record.label(), json!({ "id": id }));
+                Ok(record)
+            }
+            Err(problem) => {
+                self.discard(id).await?;
+                job.failed(&problem.detail).await?;
+                Err(problem)
+            }
+        }
+    }
+
+    fn draft(&self, project: Project, name: &Name, asked: EnvOptions) -> Result<Draft, Problem> {
+        let config = Config::load(&project.root)?;
+        let options = resolve(asked, &config, &self.defaults.options);
+        let policy = validate(&options)?;
+        self.sandboxes.runtime(options.runtime.as_deref().unwrap_or("host"))?;
+        Ok(Draft { id: Uuid::now_v7(), name: name.clone(), project, config, options, policy })
+    }
+
+    async fn build(self: &Arc<Self>, draft: Draft, job: &Job) -> Result<Record, Problem> {
+        job.step("workspace").await?;
+        let workspace = self.copy(&draft).await?;
+        let init = draft.config.init.clone();
+        let record = Record {
+            id: draft.id,
+            name: draft.name,
+            project: draft.project,
+            options: draft.options,
+            policy: draft.policy,
+            workspace,
+            created_at: Timestamp::now(),
+            port: draft.config.port,
+            user_home: self.user_home.clone(),
+        };
+        if let Some(command) = init {
+            job.step("init").await?;
+            self.init(&record, &command).await?;
+        }
+        job.step("record").await?;
+        record.save(&self.folder(record.id))?;
+        store::environment_ready(&self.store, &record).await?;
+        Ok(record)
+    }
+
+    /// The frozen base, if it is not there yet, and this environment's layers on it.
+    async fn copy(self: &Arc<Self>, draft: &Draft) -> Result<Workspace, Problem> {
+        let _base = self.bases.read().await;
+        let _turn = self.copies.acquire().await;
+        let (this, id, limits) = (self.clone(), draft.id, draft.options.resources.clone());
+        let project = draft.project.clone();
+        let source = draft.options.from.clone().map_or(Source::Folder, Source::Ref);
+        let copied = tokio::task::spawn_blocking(move || -> Result<Workspace, Problem> {
+            let layers: PathBuf = this.sandboxes.layers(id, &limits)?.join("workspace");
+            let request = WorkspaceRequest {
+                project: &project,
+                home: &this.layout,
+                layer_dir: &layers,
+                source,
+            };
+            Ok(atelier_environment::create_workspace(&request)?)
+        });
+        copied.await.map_err(|e| broken(&e))?
+    }
+}

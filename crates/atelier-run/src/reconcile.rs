@@ -1,0 +1,122 @@
+//! After a start: what a kill interrupted is finished or taken back, and nothing stray stays.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use atelier_api::Problem;
+use atelier_api::system::{Check, Verdict};
+use atelier_config::Home;
+use atelier_store::{Store, StoreError};
+use jiff::{Timestamp, ToSpan};
+use uuid::Uuid;
+
+use crate::record::Record;
+use crate::store::{self, Identity};
+use crate::workshop::Workshop;
+
+impl Workshop {
+    /// Brings the database and the machine together. Gives what was put right, a sentence each.
+    ///
+    /// # Errors
+    /// When the database can't be read or written, or something stray can't be removed.
+    pub async fn reconcile(self: &Arc<Self>) -> Result<Vec<String>, Problem> {
+        let mut mended = Vec::new();
+        let busy = self.busy();
+        for row in store::environment_list(&self.store, None).await? {
+            // Not whole, and nobody is at it: the control plane was killed in the middle.
+            if row.state != "ready" && !busy.contains(&row.id) {
+                self.discard(row.id).await?;
+                mended.push(format!("took back {}, left {}", row.name, row.state));
+            }
+        }
+        let rows = store::environment_list(&self.store, None).await?;
+        let wanted: HashSet<Uuid> = rows.iter().map(|row| row.id).collect();
+        mended.extend(self.sandboxes.reconcile(&wanted).await?.mended);
+        for id in self.strays(&wanted) {
+            self.discard(id).await?;
+            mended.push(format!("removed the folders of {id}, which is no environment"));
+        }
+        for record in rows.into_iter().filter_map(|row| row.record) {
+            mended.extend(atelier_environment::recover_apply(&record.workspace, &record.project)?);
+        }
+        self.end_jobs(&busy).await?;
+        self.collect_bases().await?;
+        Ok(mended)
+    }
+
+    /// What [`Workshop::reconcile`] would put right.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub async fn leftovers(self: &Arc<Self>) -> Result<Check, Problem> {
+        let rows = store::environment_list(&self.store, None).await?;
+        let busy = self.busy();
+        let broken = rows.iter().filter(|r| r.state != "ready" && !busy.contains(&r.id)).count();
+        let wanted: HashSet<Uuid> = rows.iter().map(|row| row.id).collect();
+        let strays = self.strays(&wanted).len();
+        let clean = broken + strays == 0;
+        Ok(Check {
+            name: "leftovers".into(),
+            verdict: if clean { Verdict::Ok } else { Verdict::Warning },
+            detail: if clean {
+                "nothing stray".into()
+            } else {
+                format!("{broken} environments that are not whole, {strays} stray folders")
+            },
+            remedy: (!clean).then(|| "run 'atelier doctor --fix'".into()),
+            fixable: !clean,
+        })
+    }
+
+    /// Folders named like environments that no row stands behind.
+    fn strays(&self, wanted: &HashSet<Uuid>) -> HashSet<Uuid> {
+        let busy = self.busy();
+        [self.home.environments(), self.home.sandboxes()]
+            .iter()
+            .flat_map(|folder| ids(folder))
+            .filter(|id| !wanted.contains(id) && !busy.contains(id))
+            .collect()
+    }
+
+    async fn end_jobs(&self, busy: &HashSet<Uuid>) -> Result<(), Problem> {
+        let journal = self.store.journal();
+        for job in journal.unfinished().await? {
+            if !job.subject.parse().is_ok_and(|id| busy.contains(&id)) {
+                journal.resume(&job).failed("the control plane ended in the middle").await?;
+            }
+        }
+        journal.prune(Timestamp::now() - 720.hours()).await?;
+        Ok(())
+    }
+}
+
+fn ids(folder: &Path) -> Vec<Uuid> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Reads environments back from their folders into a new database; gives how many.
+///
+/// # Errors
+/// When the database can't be written.
+pub async fn restore(home: &Home, store: &Store) -> Result<usize, StoreError> {
+    let mut restored = 0;
+    for id in ids(&home.environments()) {
+        let Some(record) = Record::load(&home.environments().join(id.to_string())) else { continue };
+        let project_id = record.project.id();
+        let identity = Identity {
+            id,
+            project_id: &project_id,
+            project_name: record.project.name.as_str(),
+            name: &record.name,
+            root: atelier_api::HostPath(record.project.root.clone()).encode(),
+        };
+        if store::environment_claim(store, &identity).await? {
+            store::environment_ready(store, &record).await?;
+            restored += 1;
+        }
+    }
+    Ok(restored)
+}

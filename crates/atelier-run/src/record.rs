@@ -1,0 +1,97 @@
+//! An environment as it is kept: in the database, and as a file in its own folder, so that a lost
+//! database loses no environment.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use atelier_api::{EnvOptions, Name, Problem};
+use atelier_environment::{Project, Workspace};
+use atelier_net::Policy;
+use atelier_sandbox::SandboxSpec;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use atelier_launch::{MountSource, WorkspaceMount};
+
+/// The file in an environment's folder.
+const FILE: &str = "env.json";
+
+/// An environment, whole.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) id: Uuid,
+    pub(crate) name: Name,
+    pub(crate) project: Project,
+    pub(crate) options: EnvOptions,
+    pub(crate) policy: Policy,
+    pub(crate) workspace: Workspace,
+    pub(crate) created_at: Timestamp,
+    /// The main port of its web server, from `atelier.yaml`.
+    pub(crate) port: Option<u16>,
+    #[serde(with = "atelier_launch::wire::path")]
+    pub(crate) user_home: PathBuf,
+}
+
+impl Record {
+    pub(crate) fn runtime(&self) -> &str {
+        self.options.runtime.as_deref().unwrap_or("host")
+    }
+
+    /// `project/env`, for logs and events.
+    pub(crate) fn label(&self) -> String {
+        format!("{}/{}", self.project.name, self.name)
+    }
+
+    /// The sandbox of this environment: its project's folder shows the workspace.
+    pub(crate) fn sandbox(&self) -> SandboxSpec {
+        SandboxSpec {
+            id: self.id,
+            runtime: self.runtime().to_owned(),
+            hostname: self.name.to_string(),
+            mounts: vec![WorkspaceMount {
+                target: self.workspace.target.clone(),
+                source: mount_source(&self.workspace),
+            }],
+            policy: self.policy.clone(),
+            resources: self.options.resources.clone(),
+            grants: self.options.grants.clone(),
+            variables: self.options.variables.clone(),
+            user_home: self.user_home.clone(),
+        }
+    }
+
+    /// Writes the file in the environment's folder, whole or not at all.
+    pub(crate) fn save(&self, folder: &Path) -> Result<(), Problem> {
+        let path = folder.join(FILE);
+        let write = || {
+            fs::create_dir_all(folder)?;
+            let fresh = path.with_extension("new");
+            let mut file = fs::File::create(&fresh)?;
+            file.write_all(&serde_json::to_vec_pretty(self)?)?;
+            file.sync_all()?;
+            fs::rename(fresh, &path)
+        };
+        write().map_err(|e| {
+            let detail = format!("{} can't be written: {e}", path.display());
+            Problem::new("home.unusable", atelier_api::ExitCode::Configuration, detail)
+                .hint("check that ATELIER_HOME is writable and that its disk is not full")
+        })
+    }
+
+    /// Reads it back; `None` when it is not there or not whole.
+    pub(crate) fn load(folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()
+    }
+}
+
+fn mount_source(workspace: &Workspace) -> MountSource {
+    use atelier_environment::Layering;
+    match &workspace.layering {
+        Layering::Overlay { lowers, upper, work } => {
+            MountSource::Overlay { lowers: lowers.clone(), upper: upper.clone(), work: work.clone() }
+        }
+        Layering::Copy { tree } => MountSource::Bind { source: tree.clone(), readonly: false },
+    }
+}

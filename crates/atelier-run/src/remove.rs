@@ -1,0 +1,96 @@
+//! `env.remove` and `env.stop`, and the taking back of an environment that was never whole.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use atelier_api::Problem;
+use atelier_api::env::{EnvRef, EnvRemoveInput, Environment, Removed};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::error::{broken, busy, in_use};
+use crate::record::Record;
+use crate::store;
+use crate::workshop::Workshop;
+
+/// The journal's word for it.
+pub(crate) const KIND: &str = "env.remove";
+
+impl Workshop {
+    /// Removes an environment with everything in it.
+    ///
+    /// # Errors
+    /// `env.not_found`; `env.in_use` while commands run in it, unless forced.
+    pub async fn remove(self: &Arc<Self>, input: EnvRemoveInput) -> Result<Removed, Problem> {
+        let project = self.project(&input.project).await?;
+        let _guard = self.lock(&project, &input.env).await;
+        let record = self.get(&input.project, &input.env).await?;
+        if !input.force {
+            let running = self.commands(record.id).await;
+            if !running.is_empty() {
+                let lines = running.iter().map(|p| p.command.join(" ")).collect::<Vec<_>>();
+                return Err(in_use(&record.name, &lines));
+            }
+        }
+        self.remove_record(&record).await
+    }
+
+    /// The same for a caller that holds the name's lock, whatever runs.
+    pub(crate) async fn remove_record(self: &Arc<Self>, record: &Record) -> Result<Removed, Problem> {
+        let _at_work = self.at_work(record.id);
+        let job =
+            self.store.journal().begin(KIND, &record.id.to_string(), &record.label()).await?;
+        if !store::environment_removing(&self.store, record.id).await? {
+            job.failed("somebody else removes it").await?;
+            return Err(busy(&record.name, "being removed"));
+        }
+        let freed_bytes = self.discard(record.id).await?;
+        job.done().await?;
+        self.events.publish("env.removed", record.label(), json!({ "id": record.id }));
+        self.collect_bases().await?;
+        Ok(Removed { freed_bytes })
+    }
+
+    /// Takes away whatever there is of an environment; gives the bytes freed. Repeatable: this is
+    /// how a restart finishes what a kill interrupted. The row goes last.
+    pub(crate) async fn discard(self: &Arc<Self>, id: Uuid) -> Result<u64, Problem> {
+        self.sandboxes.release(id).await?;
+        let folders = [self.sandboxes.folders(id).root().to_owned(), self.folder(id)];
+        let removed = tokio::task::spawn_blocking(move || {
+            folders.iter().map(|f| atelier_environment::remove_layers(f)).sum::<Result<u64, _>>()
+        });
+        let freed = removed.await.map_err(|e| broken(&e))??;
+        store::environment_gone(&self.store, id).await?;
+        Ok(freed)
+    }
+
+    /// Removes frozen copies that no environment stands on, but keeps each project's newest.
+    pub(crate) async fn collect_bases(self: &Arc<Self>) -> Result<(), Problem> {
+        let _alone = self.bases.write().await;
+        let rows = store::environment_list(&self.store, None).await?;
+        let in_use: HashSet<String> = rows
+            .into_iter()
+            .filter_map(|row| row.record)
+            .map(|record| record.workspace.base_id)
+            .collect();
+        let this = self.clone();
+        let collected = tokio::task::spawn_blocking(move || {
+            atelier_environment::gc_bases(&this.layout, &in_use)
+        });
+        if let Err(error) = collected.await.map_err(|e| broken(&e))? {
+            tracing::warn!(%error, "frozen copies that nobody uses stay behind");
+        }
+        Ok(())
+    }
+
+    /// Stops an environment's sandbox.
+    ///
+    /// # Errors
+    /// `env.not_found`, or what keeps its processes from ending.
+    pub async fn stop(self: &Arc<Self>, input: EnvRef) -> Result<Environment, Problem> {
+        let record = self.get(&input.project, &input.env).await?;
+        self.sandboxes.stop(record.id).await?;
+        self.events.publish("env.stopped", record.label(), json!({ "id": record.id }));
+        self.view(&record).await
+    }
+}

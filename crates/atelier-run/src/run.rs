@@ -1,0 +1,277 @@
+//! `atelier run`: the environment, new if need be; its sandbox, started if need be; the command.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use atelier_api::session::{RunAttach, RunStart};
+use atelier_api::{ExitCode, HostPath, Problem};
+use atelier_environment::Project;
+use atelier_guest::client::ProcessStream;
+use atelier_guest::wire::{ProcessConfig, Pty, PtySize, StartRequest};
+use atelier_sandbox::Live;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::attach::Attached;
+use crate::error::{exists, init_failed};
+use crate::log::{self, LogWriter};
+use crate::record::Record;
+use crate::store::{self, RunRow};
+use crate::workshop::Workshop;
+
+/// What commands find in their environment besides what the caller and `atelier.yaml` give.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+impl Workshop {
+    /// Whether a run will make its environment first.
+    ///
+    /// # Errors
+    /// When the folder is in no project.
+    pub async fn is_new(self: &Arc<Self>, start: &RunStart) -> Result<bool, Problem> {
+        let project = self.project(&start.project).await?;
+        Ok(self.find(&project, &start.env).await?.is_none())
+    }
+
+    /// Starts a command.
+    ///
+    /// # Errors
+    /// What keeps the environment from being made, its sandbox from starting, or the command from
+    /// being found.
+    pub async fn run(self: &Arc<Self>, start: &RunStart) -> Result<Attached, Problem> {
+        let project = self.project(&start.project).await?;
+        let (record, created) = self.environment(project, start).await?;
+        let started = self.start(&record, start).await;
+        match started {
+            Ok(mut attached) => {
+                attached.created = created;
+                attached.remove = start.remove;
+                Ok(attached)
+            }
+            Err(problem) => {
+                // An environment that was made for this command alone goes with it.
+                if created && start.remove {
+                    self.remove_record(&record).await?;
+                }
+                Err(problem)
+            }
+        }
+    }
+
+    async fn environment(
+        self: &Arc<Self>,
+        project: Project,
+        start: &RunStart,
+    ) -> Result<(Record, bool), Problem> {
+        if let Some(record) = self.find(&project, &start.env).await? {
+            return usable(record, start).map(|record| (record, false));
+        }
+        let _guard = self.lock(&project, &start.env).await;
+        // Another command may have made it while this one waited.
+        if let Some(record) = self.find(&project, &start.env).await? {
+            return usable(record, start).map(|record| (record, false));
+        }
+        let record = self.create_locked(project, &start.env, start.options.clone()).await?;
+        Ok((record, true))
+    }
+
+    async fn start(self: &Arc<Self>, record: &Record, start: &RunStart) -> Result<Attached, Problem> {
+        let live = self.sandboxes.ensure_running(&record.sandbox()).await?;
+        let request = self.request(record, start);
+        let stream = live.guest.start(&request).await?;
+        let command: Vec<String> =
+            std::iter::once(request.process.cmd).chain(request.process.args).collect();
+        self.attached(record, live, stream, command).await
+    }
+
+    fn request(&self, record: &Record, start: &RunStart) -> StartRequest {
+        let mut envs = self.variables(record, &start.inherited);
+        envs.extend(start.variables.clone());
+        let mut command = start.command.iter().map(HostPath::as_path);
+        let (cmd, args) = match command.next() {
+            Some(program) => (program.to_owned(), command.map(Path::to_owned).collect()),
+            None => (PathBuf::from(envs.get("SHELL").map_or("/bin/sh", String::as_str)), Vec::new()),
+        };
+        let cwd = start.project.as_path().canonicalize().ok();
+        let inside = cwd.filter(|c| c.starts_with(&record.workspace.target));
+        StartRequest {
+            process: process(&cmd, &args, envs, &inside.unwrap_or(record.workspace.target.clone())),
+            pty: start.terminal.map(|size| Pty {
+                size: PtySize { cols: size.columns.into(), rows: size.rows.into() },
+            }),
+            stdin: Some(start.stdin),
+            tag: None,
+        }
+    }
+
+    fn variables(
+        &self,
+        record: &Record,
+        inherited: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let mut envs = BTreeMap::from([
+            ("PATH".to_owned(), PATH.to_owned()),
+            ("HOME".to_owned(), record.user_home.to_string_lossy().into_owned()),
+        ]);
+        envs.extend(inherited.clone());
+        envs.extend(record.options.variables.clone());
+        let workspace = record.workspace.target.to_string_lossy().into_owned();
+        envs.insert("ATELIER_ENV".into(), record.name.to_string());
+        envs.insert("ATELIER_PROJECT".into(), record.project.name.to_string());
+        envs.insert("ATELIER_WORKSPACE".into(), workspace);
+        if let Some(url) = self.url(record) {
+            envs.insert("ATELIER_URL".into(), url);
+        }
+        envs
+    }
+
+    async fn attached(
+        self: &Arc<Self>,
+        record: &Record,
+        live: Live,
+        mut stream: ProcessStream,
+        command: Vec<String>,
+    ) -> Result<Attached, Problem> {
+        let pid = stream.started().await?;
+        let run = RunRow {
+            id: Uuid::now_v7(),
+            pid,
+            command,
+            started_at: Timestamp::now(),
+            exit_code: None,
+        };
+        let log = LogWriter::open(&log::folder(&self.folder(record.id)), run.id).ok();
+        let (workshop, environment, row) = (self.clone(), record.id, run.clone());
+        // The command runs; its row must not hold up its output.
+        let noted = tokio::spawn(async move {
+            store::run_started(&workshop.store, environment, &row).await
+        });
+        Ok(Attached {
+            environment: self.view(record).await?,
+            created: false,
+            pid,
+            notes: live.running.notes.clone(),
+            terminal: false,
+            remove: false,
+            run: run.id,
+            exit_code: None,
+            noted: Some(noted),
+            met: live.running.cgroup.events(),
+            live,
+            stream,
+            log,
+        })
+    }
+
+    /// Goes back to a command.
+    ///
+    /// # Errors
+    /// `run.not_found` when it is not known any more.
+    pub async fn attach(self: &Arc<Self>, attach: &RunAttach) -> Result<Attached, Problem> {
+        let record = self.get(&attach.project, &attach.env).await?;
+        let gone = || {
+            let detail = format!("no command {} runs in {}", attach.pid, attach.env);
+            Problem::new("run.not_found", ExitCode::NotFound, detail)
+                .hint("the environment's sandbox was stopped or restarted meanwhile")
+        };
+        let live = self.sandboxes.live(record.id).ok_or_else(gone)?;
+        let stream =
+            live.guest.connect(attach.pid.into(), Some(attach.offset)).await.map_err(|_| gone())?;
+        let runs = store::run_list(&self.store, record.id, 1000).await?;
+        let run = runs.iter().rev().find(|run| run.pid == attach.pid).map(|run| run.id);
+        let run = run.unwrap_or_else(Uuid::now_v7);
+        let mut attached = self.attached(&record, live, stream, Vec::new()).await?;
+        attached.log = LogWriter::open(&log::folder(&self.folder(record.id)), run).ok();
+        attached.run = run;
+        attached.remove = attach.remove;
+        attached.terminal = attach.terminal;
+        Ok(attached)
+    }
+
+    /// A command has ended, or its user has gone: notes how, and removes the environment if it was
+    /// made for this command.
+    ///
+    /// # Errors
+    /// When the environment can't be removed.
+    pub async fn finish(self: &Arc<Self>, attached: &mut Attached) -> Result<(), Problem> {
+        if let Some(noted) = attached.noted.take() {
+            let _ = noted.await;
+        }
+        attached.live.touch();
+        if let Some(code) = attached.exit_code {
+            store::run_ended(&self.store, attached.run, code).await?;
+        }
+        if attached.remove {
+            let environment = &attached.environment;
+            let project = self.project(&environment.root).await?;
+            let _guard = self.lock(&project, &environment.name).await;
+            if let Some(record) = self.find(&project, &environment.name).await? {
+                self.remove_record(&record).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The init command of `atelier.yaml`, run once in the new environment.
+    pub(crate) async fn init(self: &Arc<Self>, record: &Record, command: &str) -> Result<(), Problem> {
+        let live = self.sandboxes.ensure_running(&record.sandbox()).await?;
+        let args = ["-c".into(), command.into()];
+        let envs = self.variables(record, &self.defaults.inherited);
+        let request = StartRequest {
+            process: process(Path::new("/bin/sh"), &args, envs, &record.workspace.target),
+            stdin: Some(false),
+            ..StartRequest::default()
+        };
+        let stream = live.guest.start(&request).await?;
+        let line = vec!["sh".into(), "-c".into(), command.to_owned()];
+        let mut attached = self.attached(record, live, stream, line).await?;
+        let (code, last) = attached.run_to_end().await?;
+        self.finish(&mut attached).await?;
+        if code == 0 { Ok(()) } else { Err(init_failed(command, code, &last)) }
+    }
+}
+
+/// Options are an environment's from its making on; asking an existing one for others is a mistake
+/// that must not pass in silence.
+fn usable(record: Record, start: &RunStart) -> Result<Record, Problem> {
+    if start.new {
+        return Err(exists(&record.name, record.project.name.as_str()));
+    }
+    let (asked, has) = (&start.options, &record.options);
+    let differs = |name, differs: bool| differs.then_some(name);
+    let asks = |asked: Option<u64>, has: Option<u64>| asked.is_some() && asked != has;
+    let different: Vec<&str> = [
+        differs("--from", asked.from.is_some() && asked.from != has.from),
+        differs("--runtime", asked.runtime.is_some() && asked.runtime != has.runtime),
+        differs("--network", asked.network.is_some() && asked.network != has.network),
+        differs("--allow", !asked.allow.is_empty() && asked.allow != has.allow),
+        differs("--grant", asked.grants.iter().any(|g| !has.grants.contains(g))),
+        differs("--memory", asks(asked.resources.memory, has.resources.memory)),
+        differs("--processes", asks(asked.resources.processes, has.resources.processes)),
+        differs("--disk", asks(asked.resources.disk, has.resources.disk)),
+        differs("--cpus", asked.resources.cpus.is_some() && asked.resources.cpus != has.resources.cpus),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if different.is_empty() {
+        return Ok(record);
+    }
+    let detail = format!(
+        "the environment {} exists already and was made with another {}",
+        record.name,
+        different.join(", ")
+    );
+    Err(Problem::new("env.options_differ", ExitCode::Conflict, detail)
+        .hint("leave these options out, or use another name")
+        .hint(format!("or remove it first: atelier env rm {}", record.name)))
+}
+
+fn process(
+    cmd: &Path,
+    args: &[PathBuf],
+    envs: BTreeMap<String, String>,
+    cwd: &Path,
+) -> ProcessConfig {
+    ProcessConfig::of_bytes(cmd, args, envs, cwd)
+}

@@ -1,0 +1,107 @@
+//! Version 2 of the kernel's control groups, delegated by systemd where we are not root
+//! (<https://docs.kernel.org/admin-guide/cgroup-v2.html>, <https://systemd.io/CGROUP_DELEGATION/>).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use atelier_api::env::Resources;
+
+use super::{CPU_PERIOD_US, Cgroup, Cgroups, cpu_quota, write};
+use crate::SandboxError;
+
+/// The leaf that the control plane itself sits in.
+pub(super) const OWN_LEAF: &str = "control-plane";
+
+pub(super) fn find(root: &Path, name: &str) -> Cgroups {
+    if nix::unistd::geteuid().is_root() {
+        let base = root.join(name);
+        return match enable(root).and_then(|()| fs::create_dir_all(&base)).and_then(|()| enable(&base)) {
+            Ok(()) => Cgroups::V2(base),
+            Err(e) => absent(&format!("{} can't be used: {e}", base.display())),
+        };
+    }
+    let Some(own) = own_group(root) else { return absent("this process is in no control group") };
+    // A leaf of ours from an earlier start in the same scope: its parent is the delegated group.
+    let scope = if own.ends_with(OWN_LEAF) { own.parent().unwrap_or(&own).to_owned() } else { own };
+    match delegate(&scope) {
+        Ok(()) => Cgroups::V2(scope),
+        Err(e) => absent(&format!("{} is not delegated to this user: {e}", scope.display())),
+    }
+}
+
+fn absent(why: &str) -> Cgroups {
+    Cgroups::Absent {
+        why: why.to_owned(),
+        remedy: "start the control plane in a scope of its own: 'atelier stop', then \
+                 'systemd-run --user --scope -p Delegate=yes atelier serve --background'"
+            .to_owned(),
+    }
+}
+
+fn own_group(root: &Path) -> Option<PathBuf> {
+    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    Some(root.join(path))
+}
+
+/// Moves this process into a leaf and lets the scope's controllers reach its children.
+fn delegate(scope: &Path) -> std::io::Result<()> {
+    let leaf = scope.join(OWN_LEAF);
+    fs::create_dir_all(&leaf)?;
+    fs::write(leaf.join("cgroup.procs"), "0")?;
+    enable(scope)
+}
+
+/// Lets every controller of ours that there is reach the children of `dir`.
+fn enable(dir: &Path) -> std::io::Result<()> {
+    let available = fs::read_to_string(dir.join("cgroup.controllers"))?;
+    for controller in ["memory", "cpu", "pids"] {
+        if available.split_whitespace().any(|c| c == controller) {
+            fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}"))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn create(dir: &Path, limits: &Resources) -> Result<Cgroup, SandboxError> {
+    fs::create_dir_all(dir).map_err(SandboxError::io("making", dir))?;
+    let set = |what, file: &str, value: Option<String>| match value {
+        None => Ok(()),
+        Some(value) if dir.join(file).exists() => write(dir, file, &value),
+        Some(_) => Err(missing(what)),
+    };
+    set("memory", "memory.max", limits.memory.map(|m| m.to_string()))?;
+    if limits.memory.is_some() && dir.join("memory.swap.max").exists() {
+        write(dir, "memory.swap.max", "0")?;
+    }
+    let quota = limits.cpus.map(|c| format!("{} {CPU_PERIOD_US}", cpu_quota(c)));
+    set("cpus", "cpu.max", quota)?;
+    if dir.join("pids.max").exists() {
+        set("processes", "pids.max", limits.processes.map(|p| p.to_string()))?;
+    }
+    Ok(Cgroup { dirs: vec![dir.to_owned()] })
+}
+
+fn missing(what: &'static str) -> SandboxError {
+    SandboxError::Limit {
+        what,
+        why: "the kernel's controller for it is not delegated to this user".into(),
+        remedy: "give it to user sessions: put 'Delegate=cpu memory pids' under [Service] in \
+                 /etc/systemd/system/user@.service.d/delegate.conf, then log in again"
+            .into(),
+    }
+}
+
+/// Leaves the folder and removes it when no group of a sandbox is in it.
+pub(super) fn tidy(base: &Path) {
+    let _ = fs::remove_dir(base);
+}
+
+/// A number in a file of `key value` lines.
+pub(super) fn keyed(path: &Path, key: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| {
+        let (name, value) = line.split_once(' ')?;
+        if name == key { value.trim().parse().ok() } else { None }
+    })
+}

@@ -1,0 +1,3 @@
+//! One file for each runtime.
+
+pub(crate) mod host;

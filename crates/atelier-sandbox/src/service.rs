@@ -1,0 +1,310 @@
+//! The service: sandboxes that are running, started when needed, stopped, found again after a
+//! restart. The processes are the truth; the table is what we intended.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+use atelier_api::system::Check;
+use atelier_guest::client::Guest;
+use atelier_store::Store;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+use crate::cgroup::{Cgroups, LimitEvents};
+use crate::runtime::{Runtime, StartRequest, runtimes};
+use crate::spec::Folders;
+use crate::{Running, SandboxError, SandboxSpec, disk, process, reconcile, store};
+
+/// Every sandbox of one home.
+#[derive(Debug)]
+pub struct Sandboxes {
+    pub(crate) places: Places,
+    pub(crate) store: Store,
+    pub(crate) cgroups: Cgroups,
+    runtimes: Vec<Box<dyn Runtime>>,
+    slots: Mutex<HashMap<Uuid, Arc<Slot>>>,
+    ended: broadcast::Sender<Uuid>,
+    this: Weak<Self>,
+}
+
+/// Where a home keeps what belongs to sandboxes.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The home folder, hidden inside every sandbox.
+    pub home: PathBuf,
+    /// A folder for each sandbox.
+    pub sandboxes: PathBuf,
+    /// Unpacked programs.
+    pub bin: PathBuf,
+    /// The name of this home's control groups.
+    pub cgroup: String,
+}
+
+/// One sandbox's place: starts and stops of it wait for each other, not for those of others.
+#[derive(Debug, Default)]
+struct Slot {
+    change: tokio::sync::Mutex<()>,
+    live: Mutex<Option<Live>>,
+}
+
+/// A sandbox that runs, and the way into it.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// What runs.
+    pub running: Running,
+    /// The guest inside.
+    pub guest: Guest,
+    /// When somebody last used it.
+    pub used: Arc<Mutex<Instant>>,
+    /// Limits that had been met when it was found or started.
+    pub met: LimitEvents,
+}
+
+impl Sandboxes {
+    /// Opens the service: unpacks the guest and looks at this machine's control groups. Nothing is
+    /// started or ended; that is [`Sandboxes::reconcile`].
+    ///
+    /// # Errors
+    /// When the home can't be written.
+    pub fn open(places: Places, store: Store) -> Result<Arc<Self>, SandboxError> {
+        let runtimes = runtimes(&places.bin)?;
+        let cgroups = Cgroups::find(&places.cgroup);
+        if let Cgroups::Absent { why, .. } = &cgroups {
+            tracing::warn!(why, "no control groups: limits can't be enforced");
+        }
+        let (ended, _) = broadcast::channel(256);
+        Ok(Arc::new_cyclic(|this| Self {
+            places,
+            store,
+            cgroups,
+            runtimes,
+            slots: Mutex::default(),
+            ended,
+            this: this.clone(),
+        }))
+    }
+
+    /// The runtime of that name.
+    ///
+    /// # Errors
+    /// [`SandboxError::UnknownRuntime`].
+    pub fn runtime(&self, name: &str) -> Result<&dyn Runtime, SandboxError> {
+        let found = self.runtimes.iter().find(|r| r.name() == name);
+        found.map(AsRef::as_ref).ok_or_else(|| SandboxError::UnknownRuntime(name.to_owned()))
+    }
+
+    /// What every runtime says of this machine.
+    #[must_use]
+    pub fn probe(&self) -> Vec<Check> {
+        self.runtimes.iter().flat_map(|runtime| runtime.probe()).collect()
+    }
+
+    /// What stands in the way of limits on this machine, if something does.
+    #[must_use]
+    pub fn limits_missing(&self) -> Option<(&str, &str)> {
+        match &self.cgroups {
+            Cgroups::Absent { why, remedy } => Some((why, remedy)),
+            _ => None,
+        }
+    }
+
+    /// Sandboxes that end from now on, by themselves or by a stop.
+    #[must_use]
+    pub fn ended(&self) -> broadcast::Receiver<Uuid> {
+        self.ended.subscribe()
+    }
+
+    /// The folders of a sandbox.
+    #[must_use]
+    pub fn folders(&self, id: Uuid) -> Folders {
+        Folders::of(&self.places.sandboxes, id)
+    }
+
+    /// Makes the folder for the sandbox's layers, in a filesystem of limited size if a limit is
+    /// set, and gives it. Repeatable.
+    ///
+    /// # Errors
+    /// When it can't be made, or the limit can't be enforced here.
+    pub fn layers(
+        &self,
+        id: Uuid,
+        limits: &atelier_api::env::Resources,
+    ) -> Result<PathBuf, SandboxError> {
+        let folders = self.folders(id);
+        let layers = folders.layers(limits);
+        std::fs::create_dir_all(folders.root()).map_err(SandboxError::io("making", folders.root()))?;
+        if let Some(bytes) = limits.disk {
+            return disk::limited(folders.root(), bytes);
+        }
+        std::fs::create_dir_all(&layers).map_err(SandboxError::io("making", &layers))?;
+        Ok(layers)
+    }
+
+    /// The sandbox as it runs, if it does.
+    #[must_use]
+    pub fn live(&self, id: Uuid) -> Option<Live> {
+        let slot = self.slots().get(&id).cloned()?;
+        let live = slot.live().clone();
+        live.filter(|live| live.running.init.is_alive())
+    }
+
+    /// Every sandbox that runs.
+    #[must_use]
+    pub fn all_live(&self) -> Vec<(Uuid, Live)> {
+        let ids: Vec<Uuid> = self.slots().keys().copied().collect();
+        ids.into_iter().filter_map(|id| Some((id, self.live(id)?))).collect()
+    }
+
+    /// Starts the sandbox unless it runs, and gives the way into it.
+    ///
+    /// # Errors
+    /// When it can't be started; nothing of it is left then.
+    pub async fn ensure_running(&self, spec: &SandboxSpec) -> Result<Live, SandboxError> {
+        if let Some(live) = self.live(spec.id) {
+            live.touch();
+            return Ok(live);
+        }
+        let slot = self.slot(spec.id);
+        let _change = slot.change.lock().await;
+        if let Some(live) = self.live(spec.id) {
+            return Ok(live);
+        }
+        let runtime = self.runtime(&spec.runtime)?;
+        self.layers(spec.id, &spec.resources)?;
+        store::sandbox_starting(&self.store, spec).await?;
+        let cgroup = self.cgroups.create(&spec.id.to_string(), &spec.resources)?;
+        let folders = self.folders(spec.id);
+        let home = &self.places.home;
+        let request = StartRequest { spec, folders: &folders, cgroup: &cgroup, home };
+        match runtime.start(request).await {
+            Ok(running) => {
+                store::sandbox_running(&self.store, spec.id, &running).await?;
+                Ok(self.adopt(spec.id, running))
+            }
+            Err(error) => {
+                let _ = cgroup.remove();
+                store::sandbox_gone(&self.store, spec.id).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes up a sandbox that runs: from now on its end is noticed.
+    pub(crate) fn adopt(&self, id: Uuid, running: Running) -> Live {
+        let guest = Guest::new(self.folders(id).socket());
+        let met = running.cgroup.events();
+        let used = Arc::new(Mutex::new(Instant::now()));
+        let live = Live { running, guest, used, met };
+        *self.slot(id).live() = Some(live.clone());
+        if let Some(this) = self.this.upgrade() {
+            let pid = live.running.init.pid;
+            tokio::spawn(async move { this.wait_for_end(id, pid).await });
+        }
+        live
+    }
+
+    async fn wait_for_end(&self, id: Uuid, pid: i32) {
+        if let Ok(descriptor) = process::pidfd(pid)
+            && let Ok(descriptor) = AsyncFd::new(descriptor)
+        {
+            let _ = descriptor.readable().await;
+        }
+        let slot = self.slot(id);
+        let _change = slot.change.lock().await;
+        let ours = slot.live().as_ref().is_some_and(|live| live.running.init.pid == pid);
+        if ours {
+            self.clean_up(id).await;
+        }
+    }
+
+    /// Ends the sandbox with everything in it; its files are kept. One that does not run is fine.
+    ///
+    /// # Errors
+    /// When a process of it can't be ended.
+    pub async fn stop(&self, id: Uuid) -> Result<(), SandboxError> {
+        let slot = self.slot(id);
+        let _change = slot.change.lock().await;
+        let init = slot.live().as_ref().map(|live| live.running.init);
+        if let Some(init) = init {
+            let root = self.folders(id).root().to_owned();
+            tokio::task::spawn_blocking(move || init.kill())
+                .await
+                .unwrap_or_else(|e| Err(std::io::Error::other(e)))
+                .map_err(SandboxError::io("ending the processes of", root))?;
+        }
+        self.clean_up(id).await;
+        Ok(())
+    }
+
+    /// What is left outside when a sandbox has ended: its control group, its socket, its row.
+    async fn clean_up(&self, id: Uuid) {
+        let live = self.slot(id).live().take();
+        reconcile::remove_traces(&self.folders(id), live.map(|l| l.running.cgroup), &self.cgroups).await;
+        if let Err(error) = store::sandbox_gone(&self.store, id).await {
+            tracing::error!(%error, %id, "a sandbox that ended could not be struck from the table");
+        }
+        let _ = self.ended.send(id);
+    }
+
+    /// Ends the sandbox and takes its disk down, so that its folder can be removed.
+    ///
+    /// # Errors
+    /// When a process or a mount can't be ended.
+    pub async fn release(&self, id: Uuid) -> Result<(), SandboxError> {
+        self.stop(id).await?;
+        let root = self.folders(id).root().to_owned();
+        tokio::task::spawn_blocking(move || disk::unmount(&root))
+            .await
+            .unwrap_or_else(|e| Err(SandboxError::io("unmounting", "")(std::io::Error::other(e))))?;
+        self.slots().remove(&id);
+        Ok(())
+    }
+
+    /// Removes what this home left in the control groups when no sandbox runs.
+    pub fn tidy(&self) {
+        if self.all_live().is_empty() {
+            self.cgroups.tidy();
+        }
+    }
+
+    fn slots(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self, id: Uuid) -> Arc<Slot> {
+        self.slots().entry(id).or_default().clone()
+    }
+}
+
+impl Slot {
+    fn live(&self) -> std::sync::MutexGuard<'_, Option<Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Live {
+    /// Notes that somebody uses it now.
+    pub fn touch(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// How long nobody has used it.
+    #[must_use]
+    pub fn idle(&self) -> std::time::Duration {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// Which limit was met since `before`, in words.
+    #[must_use]
+    pub fn limit_met(&self, before: LimitEvents) -> Option<String> {
+        let now = self.running.cgroup.events();
+        if now.out_of_memory > before.out_of_memory {
+            return Some("the environment's memory limit was met".into());
+        }
+        (now.processes > before.processes)
+            .then(|| "the environment's limit on processes was met".into())
+    }
+}

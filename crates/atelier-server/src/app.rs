@@ -1,0 +1,53 @@
+//! What every call can reach.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use atelier_api::HostPath;
+use atelier_api::system::Status;
+use atelier_auth::{Audit, LocalKey};
+use atelier_run::Workshop;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+/// The control plane.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) workshop: Arc<Workshop>,
+    pub(crate) audit: Audit,
+    pub(crate) key: LocalKey,
+    /// Version and build: a client of another build is asked to restart us.
+    pub(crate) build: String,
+    pub(crate) home: PathBuf,
+    pub(crate) listen: Option<String>,
+    pub(crate) ingress: Option<String>,
+    pub(crate) started_at: Timestamp,
+    /// Cancelled when the control plane is to stop.
+    pub(crate) stop: CancellationToken,
+    /// The user that it runs as, and that may call it.
+    pub(crate) owner: u32,
+}
+
+impl App {
+    pub(crate) async fn status(&self) -> Result<Status, atelier_api::Problem> {
+        Ok(Status {
+            version: self.build.clone(),
+            pid: std::process::id(),
+            started_at: self.started_at,
+            home: HostPath(self.home.clone()),
+            listen: self.listen.clone(),
+            ingress: self.ingress.clone(),
+            environments: self.workshop.counts().await?,
+            memory_bytes: resident_bytes(),
+            jobs: self.workshop.jobs().await?,
+        })
+    }
+}
+
+/// Resident memory: the second field of `/proc/self/statm`, in pages.
+fn resident_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = text.split_whitespace().nth(1).and_then(|p| p.parse().ok()).unwrap_or(0);
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
+    pages * page.cast_unsigned()
+}

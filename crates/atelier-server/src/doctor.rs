@@ -1,0 +1,138 @@
+//! The doctor: what this machine has and lacks, and what Atelier keeps on it. One part asks the
+//! control plane; the other works when it can't start.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use atelier_api::Problem;
+use atelier_api::system::{Check, Verdict};
+use atelier_config::Home;
+use atelier_store::{Store, StoreError, quarantine};
+
+use crate::app::App;
+
+/// Every check, with the state at hand; mends what can be mended when asked.
+pub(crate) async fn check(app: &App, fix: bool) -> Result<Vec<Check>, Problem> {
+    let mut checks = vec![ok("control plane", &format!("{} serves {}", app.build, app.home.display()))];
+    checks.extend(app.workshop.probe().await);
+    checks.push(home(&app.home));
+    if fix {
+        let mended = app.workshop.reconcile().await?;
+        let verdict = if mended.is_empty() { Verdict::Ok } else { Verdict::Fixed };
+        let detail = if mended.is_empty() { "nothing stray".to_owned() } else { mended.join("; ") };
+        checks.push(Check { verdict, ..ok("leftovers", &detail) });
+    } else {
+        checks.push(app.workshop.leftovers().await?);
+    }
+    Ok(checks)
+}
+
+/// What can be said without a control plane.
+#[must_use]
+pub fn offline(home_folder: &Home) -> Vec<Check> {
+    let mut checks: Vec<Check> = atelier_run::probe_machine();
+    checks.push(home(home_folder.root()));
+    checks.push(database(home_folder));
+    checks
+}
+
+fn database(home: &Home) -> Check {
+    let path = home.database();
+    if !path.exists() {
+        return ok("database", "none yet");
+    }
+    match on_a_runtime(Store::open(&path)) {
+        Ok(_) => ok("database", "sound"),
+        Err(error) => Check {
+            name: "database".into(),
+            verdict: Verdict::Failed,
+            remedy: atelier_api::Fault::hints(&error).into_iter().next(),
+            fixable: matches!(error, StoreError::Corrupt { .. }),
+            detail: error.to_string(),
+        },
+    }
+}
+
+/// Mends what keeps the control plane from starting: a damaged database is moved aside, and the
+/// environments are read back from their folders.
+///
+/// # Errors
+/// When the file can't be moved, or the new one can't be written.
+pub fn repair(home: &Home) -> Result<Vec<Check>, Problem> {
+    let path = home.database();
+    if !path.exists() {
+        return Ok(vec![ok("database", "none yet")]);
+    }
+    match on_a_runtime(Store::open(&path)) {
+        Ok(_) => Ok(vec![ok("database", "sound")]),
+        Err(StoreError::Corrupt { .. }) => {
+            let aside = quarantine(&path).map_err(|e| {
+                Problem::new(
+                    "store.quarantine",
+                    atelier_api::ExitCode::Failed,
+                    format!("{} can't be moved aside: {e}", path.display()),
+                )
+            })?;
+            let restored = on_a_runtime(async {
+                let store = Store::open(&path).await?;
+                let restored = atelier_run::restore(home, &store).await;
+                store.close().await;
+                restored
+            })?;
+            let detail = format!(
+                "it was damaged; it is at {} now, and {restored} environments were read back",
+                aside.display()
+            );
+            Ok(vec![Check { verdict: Verdict::Fixed, ..ok("database", &detail) }])
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// These functions are called where there is no runtime: from the command line.
+fn on_a_runtime<T>(future: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(future),
+        Err(error) => Err(StoreError::Query(sqlx_error(error))),
+    }
+}
+
+fn sqlx_error(error: std::io::Error) -> atelier_store::SqlError {
+    atelier_store::SqlError::Io(error)
+}
+
+fn home(path: &Path) -> Check {
+    let Ok(found) = std::fs::metadata(path) else {
+        return Check {
+            verdict: Verdict::Warning,
+            remedy: Some("it is made when it is needed".into()),
+            ..ok("home", &format!("{} is not there yet", path.display()))
+        };
+    };
+    if found.mode() & 0o077 != 0 {
+        return Check {
+            verdict: Verdict::Warning,
+            remedy: Some(format!("chmod 700 {}", path.display())),
+            ..ok("home", &format!("{} can be read by other users", path.display()))
+        };
+    }
+    match nix::sys::statvfs::statvfs(path) {
+        Ok(disk) if disk.blocks_available() * disk.fragment_size() < 512 << 20 => Check {
+            verdict: Verdict::Warning,
+            remedy: Some("free some space: environments need room for what they change".into()),
+            ..ok("home", &format!("less than 512 MiB are free at {}", path.display()))
+        },
+        _ => ok("home", &path.display().to_string()),
+    }
+}
+
+fn ok(name: &str, detail: &str) -> Check {
+    Check {
+        name: name.into(),
+        verdict: Verdict::Ok,
+        detail: detail.into(),
+        remedy: None,
+        fixable: false,
+    }
+}

@@ -1,0 +1,87 @@
+//! Puts an operation's input together from where HTTP carries it: the path, the query, the body.
+
+use std::collections::HashMap;
+
+use atelier_api::{ExitCode, Operation, Problem};
+use schemars::schema_for;
+use serde_json::{Map, Value};
+
+/// The input, or what is wrong with it (`request.invalid`).
+pub(crate) fn assemble<O: Operation>(
+    path: HashMap<String, String>,
+    query: Vec<(String, String)>,
+    body: &[u8],
+) -> Result<O::Input, Problem> {
+    let bad = |detail: String| Problem::new("request.invalid", ExitCode::Usage, detail);
+    let mut fields = match body {
+        [] => Map::new(),
+        bytes => serde_json::from_slice(bytes)
+            .map_err(|e| bad(format!("the body is not the JSON object that {} takes: {e}", O::NAME)))?,
+    };
+    let schema = schema_for!(O::Input);
+    for (name, text) in query {
+        add(&mut fields, schema.as_value(), name, text);
+    }
+    for (name, text) in path {
+        fields.insert(name, Value::String(text));
+    }
+    serde_json::from_value(Value::Object(fields))
+        .map_err(|e| bad(format!("the input of {} is not valid: {e}", O::NAME)))
+}
+
+/// Adds one query parameter as the type that the schema gives it; a name that comes again makes a
+/// list.
+fn add(fields: &mut Map<String, Value>, schema: &Value, name: String, text: String) {
+    let declared = &schema["properties"][&name]["type"];
+    let is = |kind: &str| {
+        declared == kind || declared.as_array().is_some_and(|kinds| kinds.iter().any(|k| k == kind))
+    };
+    let number = |text: &str| serde_json::from_str(text).ok().filter(Value::is_number);
+    let value = match text.as_str() {
+        "true" if is("boolean") => Value::Bool(true),
+        "false" if is("boolean") => Value::Bool(false),
+        _ if is("integer") || is("number") => number(&text).unwrap_or(Value::String(text)),
+        _ => Value::String(text),
+    };
+    match fields.get_mut(&name) {
+        _ if is("array") && !fields.contains_key(&name) => {
+            fields.insert(name, Value::Array(vec![value]));
+        }
+        Some(Value::Array(list)) => list.push(value),
+        _ => {
+            fields.insert(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use atelier_api::env::{EnvDiff, EnvLogs};
+
+    use super::*;
+
+    fn pair(a: &str, b: &str) -> (String, String) {
+        (a.to_owned(), b.to_owned())
+    }
+
+    #[test]
+    fn query_text_becomes_the_declared_types() {
+        let path = HashMap::from([pair("env", "fix")]);
+        let query = vec![pair("project", "/p/1"), pair("all", "true")];
+        let input = assemble::<EnvDiff>(path.clone(), query, b"").unwrap();
+        assert!(input.all && !input.stat);
+        let query = vec![pair("project", "42"), pair("last", "3")];
+        let input = assemble::<EnvLogs>(path, query, b"").unwrap();
+        assert_eq!((input.last, input.project.encode().as_str()), (Some(3), "42"));
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        let problem = assemble::<EnvDiff>(HashMap::new(), vec![], b"").unwrap_err();
+        assert!(problem.detail.contains("missing field"), "{}", problem.detail);
+        let path = HashMap::from([pair("env", "Not A Name")]);
+        let problem = assemble::<EnvDiff>(path, vec![pair("project", "/")], b"").unwrap_err();
+        assert!(problem.detail.contains("Not A Name"), "{}", problem.detail);
+        assert_eq!(problem.status, 400);
+    }
+}

@@ -1,0 +1,182 @@
+//! The session of a command: a WebSocket between the user's terminal and a process in an
+//! environment. What it means is in `atelier-run`; here bytes and messages cross over.
+
+use std::sync::Arc;
+
+use atelier_api::session::{Chunk, RUN_NAME, ToClient, ToServer};
+use atelier_api::{ExitCode, Problem};
+use atelier_auth::Caller;
+use atelier_run::{Attached, Ended, Output};
+use axum::body::Bytes;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Extension, State};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+
+use crate::app::App;
+use crate::dispatch::audited;
+use crate::http::problem;
+
+type Sink = SplitSink<WebSocket, Message>;
+type Source = SplitStream<WebSocket>;
+
+/// The largest message that a client may send: its standard input comes in pieces of this size.
+const LARGEST: usize = 16 << 20;
+
+/// Takes the request over to a WebSocket.
+pub(crate) async fn upgrade(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    socket: WebSocketUpgrade,
+) -> Response {
+    if let Err(denied) = caller.authorise(RUN_NAME, app.owner) {
+        return problem(&denied.into()).into_response();
+    }
+    socket
+        .max_message_size(LARGEST)
+        .on_upgrade(move |socket| converse(app, caller, socket))
+        .into_response()
+}
+
+async fn converse(app: Arc<App>, caller: Caller, socket: WebSocket) {
+    let (mut sink, mut source) = socket.split();
+    let result = match first(&mut source).await {
+        Ok(hello) => serve(&app, &caller, hello, &mut sink, &mut source).await,
+        Err(problem) => Err(problem),
+    };
+    if let Err(problem) = result {
+        say(&mut sink, &ToClient::Problem { problem }).await;
+    }
+    let _ = sink.close().await;
+}
+
+async fn first(source: &mut Source) -> Result<ToServer, Problem> {
+    let bad = |detail: &str| Problem::new("session.invalid", ExitCode::Usage, detail);
+    match source.next().await {
+        Some(Ok(Message::Text(text))) => serde_json::from_str(&text)
+            .map_err(|e| bad(&format!("the first message is not valid: {e}"))),
+        _ => Err(bad("the first message must be 'start' or 'attach'")),
+    }
+}
+
+async fn serve(
+    app: &Arc<App>,
+    caller: &Caller,
+    hello: ToServer,
+    sink: &mut Sink,
+    source: &mut Source,
+) -> Result<(), Problem> {
+    match hello {
+        ToServer::Start(start) => {
+            let subject = start.env.to_string();
+            audited(app, caller, RUN_NAME, &subject, async {
+                if app.workshop.is_new(&start).await? {
+                    say(sink, &ToClient::Creating {}).await;
+                }
+                let attached = app.workshop.run(&start).await?;
+                say(sink, &started(&attached)).await;
+                follow(app, attached, start.terminal.is_some(), sink, source).await
+            })
+            .await
+        }
+        ToServer::Attach(attach) => {
+            let attached = app.workshop.attach(&attach).await?;
+            say(sink, &started(&attached)).await;
+            let terminal = attached.terminal;
+            follow(app, attached, terminal, sink, source).await
+        }
+        _ => Err(Problem::new(
+            "session.invalid",
+            ExitCode::Usage,
+            "the first message must be 'start' or 'attach'",
+        )),
+    }
+}
+
+fn started(attached: &Attached) -> ToClient {
+    ToClient::Started {
+        environment: Box::new(attached.environment.clone()),
+        created: attached.created,
+        pid: attached.pid,
+        notes: attached.notes.clone(),
+    }
+}
+
+/// Carries bytes both ways until the command ends, the client goes, or the control plane stops.
+async fn follow(
+    app: &Arc<App>,
+    mut attached: Attached,
+    terminal: bool,
+    sink: &mut Sink,
+    source: &mut Source,
+) -> Result<(), Problem> {
+    let input = attached.input();
+    let ended = tokio::select! {
+        ended = send_output(&mut attached, sink) => Some(ended?),
+        () = async { receive(source, &input, terminal).await } => None,
+        () = app.stop.cancelled() => {
+            say(sink, &ToClient::GoingAway {}).await;
+            return Ok(());
+        }
+    };
+    match ended {
+        Some(ended) => {
+            app.workshop.finish(&attached).await?;
+            say(sink, &exit(ended)).await;
+        }
+        // The terminal is gone: as with ssh, the command is told.
+        None => {
+            attached.hang_up().await;
+            app.workshop.finish(&attached).await?;
+        }
+    }
+    Ok(())
+}
+
+fn exit(ended: Ended) -> ToClient {
+    ToClient::Exit { code: ended.code, signal: ended.signal, reason: ended.reason }
+}
+
+async fn send_output(attached: &mut Attached, sink: &mut Sink) -> Result<Ended, Problem> {
+    loop {
+        match attached.next().await? {
+            Output::Data { stream, next, bytes } => {
+                let chunk = Chunk { stream, next, bytes: &bytes }.encode();
+                if sink.send(Message::Binary(Bytes::from(chunk))).await.is_err() {
+                    // Nobody reads; the other half of the session sees the end of it.
+                    std::future::pending::<()>().await;
+                }
+            }
+            Output::Gap { bytes } => say(sink, &ToClient::Gap { bytes }).await,
+            Output::Ended(ended) => return Ok(ended),
+        }
+    }
+}
+
+/// Ends when the client has gone.
+async fn receive(source: &mut Source, input: &atelier_run::Input, terminal: bool) {
+    while let Some(Ok(message)) = source.next().await {
+        let sent = match message {
+            Message::Binary(bytes) => input.send(&bytes, terminal).await,
+            Message::Text(text) => match serde_json::from_str(&text) {
+                Ok(ToServer::Resize(size)) => input.resize(size).await,
+                Ok(ToServer::Signal { signal }) => input.signal(signal).await,
+                Ok(ToServer::CloseStdin {}) => input.close().await,
+                _ => Ok(()),
+            },
+            Message::Close(_) => return,
+            _ => Ok(()),
+        };
+        // A command that ended takes no more input; its end is on the way to the client.
+        if let Err(problem) = sent {
+            tracing::debug!(detail = problem.detail, "input was not taken");
+        }
+    }
+}
+
+async fn say(sink: &mut Sink, message: &ToClient) {
+    if let Ok(text) = serde_json::to_string(message) {
+        let _ = sink.send(Message::Text(text.into())).await;
+    }
+}
