@@ -247,10 +247,11 @@ pub struct EnvApplyInput {
 /// What [`EnvApply`] did.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Applied {
-    /// The files that changed in the project, or on the branch.
-    pub files: Vec<HostPath>,
+    /// The files that changed in the project, or on the branch; bytes that are no UTF-8 are
+    /// written as git quotes them.
+    pub files: Vec<String>,
     /// Those of them where both sides had changed and the lines could be merged.
-    pub merged: Vec<HostPath>,
+    pub merged: Vec<String>,
     /// The branch's new tip.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,

@@ -7,13 +7,14 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Request, Response};
+use hyper::http::request::Builder;
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
 
 use crate::{ClientError, Endpoint, request};
 
-type Sender = SendRequest<Full<Bytes>>;
+pub(crate) type Sender = SendRequest<Full<Bytes>>;
 
 /// A client of one control plane. Calls must be made inside a tokio runtime.
 #[derive(Debug)]
@@ -62,8 +63,9 @@ impl Client {
             None => builder,
         };
         let body = Full::new(Bytes::from(request.body.unwrap_or_default()));
-        let response = self.exchange(builder.header(ACCEPT, "application/json"), body).await?;
-        let (status, body) = response;
+        let builder = builder.header(ACCEPT, "application/json");
+        let (sender, response) = self.send(builder, body).await?;
+        let (status, body) = self.rest(sender, response).await?;
         if !status.is_success() {
             return Err(failure(status, &body));
         }
@@ -73,24 +75,36 @@ impl Client {
             .map_err(|e| ClientError::Protocol(format!("the output of {}: {e}", O::NAME)))
     }
 
-    async fn exchange(
+    /// The rest of an answer; the connection is kept for the next call.
+    async fn rest(
         &self,
-        builder: hyper::http::request::Builder,
-        body: Full<Bytes>,
-    ) -> Result<(hyper::StatusCode, Bytes), ClientError> {
-        let (mut sender, response) = self.send(builder, body).await?;
+        mut sender: Sender,
+        response: Response<Incoming>,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
         let status = response.status();
-        let body = response.into_body().collect().await.map_err(lost)?.to_bytes();
+        let body = response.into_body().collect().await.map_err(|e| lost(&e))?.to_bytes();
         if sender.ready().await.is_ok() {
             *self.kept.lock().await = Some(sender);
         }
         Ok((status, body))
     }
 
+    /// What an answer says that should have been a stream.
+    pub(crate) async fn refused(
+        &self,
+        sender: Sender,
+        response: Response<Incoming>,
+    ) -> ClientError {
+        match self.rest(sender, response).await {
+            Ok((status, body)) => failure(status, &body),
+            Err(error) => error,
+        }
+    }
+
     /// Sends one request and gives the beginning of its answer, with the connection.
     pub(crate) async fn send(
         &self,
-        builder: hyper::http::request::Builder,
+        builder: Builder,
         body: Full<Bytes>,
     ) -> Result<(Sender, Response<Incoming>), ClientError> {
         let mut builder =
@@ -101,7 +115,7 @@ impl Client {
         let request = builder.body(body).map_err(|e| ClientError::Protocol(e.to_string()))?;
         let mut sender = self.sender().await?;
         let response = sender.send_request(request).await.map_err(|error| {
-            if error.is_canceled() { ClientError::NotSent } else { lost(error) }
+            if error.is_canceled() { ClientError::NotSent } else { lost(&error) }
         })?;
         Ok((sender, response))
     }
@@ -113,23 +127,23 @@ impl Client {
             return Ok(sender);
         }
         let stream = self.endpoint.connect().await?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| lost(&e))?;
         tokio::spawn(connection.with_upgrades());
         Ok(sender)
     }
 }
 
 /// A broken connection in words, with its cause.
-pub(crate) fn lost(error: hyper::Error) -> ClientError {
+pub(crate) fn lost(error: &hyper::Error) -> ClientError {
     let mut text = error.to_string();
-    if let Some(cause) = std::error::Error::source(&error) {
+    if let Some(cause) = std::error::Error::source(error) {
         text = format!("{text}: {cause}");
     }
     ClientError::Lost(text)
 }
 
 /// What an answer that is no success says.
-pub(crate) fn failure(status: hyper::StatusCode, body: &[u8]) -> ClientError {
+fn failure(status: StatusCode, body: &[u8]) -> ClientError {
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => problem.into(),
         Err(_) => {

@@ -8,6 +8,7 @@ use atelier_api::system::{Nothing, SystemStop};
 use atelier_api::{Effect, ExitCode, Operation, Problem};
 use tokio::time::{Instant, sleep};
 
+use crate::endpoint::Peer;
 use crate::{Client, ClientError, Events, Session, Starter};
 
 /// How long a control plane of another version may take to go.
@@ -82,7 +83,8 @@ impl<'a> ControlPlane<'a> {
         self.through(true, async |client: &Client| client.events().await).await
     }
 
-    /// Stops the control plane, of whatever version, and waits until nobody listens any more.
+    /// Stops the control plane, of whatever version, and waits until its process has ended
+    /// (over TCP: until it has agreed).
     /// `false` when it did not run.
     ///
     /// # Errors
@@ -91,19 +93,31 @@ impl<'a> ControlPlane<'a> {
         if !self.is_running().await? {
             return Ok(false);
         }
+        let gone = Peer::of(self.client.endpoint()).await;
         match self.client.call::<SystemStop>(&Nothing {}).await {
             Ok(_) | Err(ClientError::Lost(_) | ClientError::NotSent) => {}
             Err(error) => return Err(error),
         }
         let deadline = Instant::now() + PATIENCE;
-        // A new connection each time: the one that is kept may outlive the listener.
-        while Client::new(self.client.endpoint().clone(), "", None).connect().await.is_ok() {
+        while !gone.is_gone() {
             if Instant::now() > deadline {
                 return Err(still_there());
             }
             sleep(Duration::from_millis(2)).await;
         }
         Ok(true)
+    }
+
+    /// Asks a control plane of another version to stop, and waits for it to end, so that the next
+    /// one finds the home free. Whatever fails here shows in the next attempt.
+    async fn send_away(&self, deadline: Instant) {
+        let gone = Peer::of(self.client.endpoint()).await;
+        // Over the connection that is kept, so that it cannot meet a newer one by mistake.
+        if self.client.call::<SystemStop>(&Nothing {}).await.is_ok() {
+            while !gone.is_gone() && Instant::now() < deadline {
+                sleep(Duration::from_millis(2)).await;
+            }
+        }
     }
 
     /// Makes an attempt with a control plane that is there and of this version. `again` says that
@@ -125,10 +139,9 @@ impl<'a> ControlPlane<'a> {
             match error {
                 error if error.is_absent() => starter.start(&self.client).await?,
                 error if error.is_version_mismatch() && !late => {
-                    // Over the same connection, so that it cannot meet a newer one by mistake.
                     if !asked {
                         asked = true;
-                        let _ = self.client.call::<SystemStop>(&Nothing {}).await;
+                        self.send_away(deadline).await;
                     }
                     sleep(Duration::from_millis(5)).await;
                 }

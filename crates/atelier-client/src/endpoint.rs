@@ -3,10 +3,12 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -101,6 +103,27 @@ async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
     let folder = rustix::fs::openat(CWD, folder, flags, Mode::empty())?;
     let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
     UnixStream::connect(short).await
+}
+
+/// The process at the other end of a Unix socket. Whoever listens there later is another one.
+#[derive(Debug)]
+pub(crate) struct Peer(Option<OwnedFd>);
+
+impl Peer {
+    /// The process that listens at an endpoint, where it can be known.
+    pub(crate) async fn of(endpoint: &Endpoint) -> Self {
+        let Endpoint::Unix(path) = endpoint else { return Self(None) };
+        let credentials = connect_unix(path).await.and_then(|stream| stream.peer_cred());
+        let pid = credentials.ok().and_then(|c| c.pid()).and_then(Pid::from_raw);
+        Self(pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()))
+    }
+
+    /// Whether it has ended. A zombie has: its parent may be a command that takes its time.
+    pub(crate) fn is_gone(&self) -> bool {
+        let Some(process) = &self.0 else { return true };
+        let mut fds = [PollFd::new(process, PollFlags::IN)];
+        !matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
+    }
 }
 
 async fn connect_tcp(authority: &str) -> io::Result<TcpStream> {

@@ -8,7 +8,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::ACCEPT;
 
-use crate::client::{failure, lost};
+use crate::client::lost;
 use crate::{Client, ClientError};
 
 /// Events as they happen, until the control plane stops.
@@ -27,11 +27,9 @@ impl Client {
     pub async fn events(&self) -> Result<Events, ClientError> {
         let builder = Request::builder().uri(format!("{API_ROOT}{EVENTS_PATH}"));
         let builder = builder.header(ACCEPT, "text/event-stream");
-        let (_sender, response) = self.send(builder, Full::new(Bytes::new())).await?;
-        let status = response.status();
-        if !status.is_success() {
-            let body = response.into_body().collect().await.map_err(lost)?.to_bytes();
-            return Err(failure(status, &body));
+        let (sender, response) = self.send(builder, Full::new(Bytes::new())).await?;
+        if !response.status().is_success() {
+            return Err(self.refused(sender, response).await);
         }
         Ok(Events { body: response.into_body(), buffer: Vec::new(), data: String::new() })
     }
@@ -52,7 +50,7 @@ impl Events {
             match self.body.frame().await {
                 None => return Ok(None),
                 Some(frame) => {
-                    if let Ok(bytes) = frame.map_err(lost)?.into_data() {
+                    if let Ok(bytes) = frame.map_err(|e| lost(&e))?.into_data() {
                         self.buffer.extend_from_slice(&bytes);
                     }
                 }

@@ -8,7 +8,7 @@ use atelier_api::session::{Chunk, RUN_PATH, Stream, ToClient, ToServer};
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::header::{CONNECTION, UPGRADE};
 use hyper::upgrade::Upgraded;
 use hyper::{Request, StatusCode};
@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 
-use crate::client::{failure, lost};
+use crate::client::lost;
 use crate::{Client, ClientError};
 
 /// The largest message that is accepted.
@@ -73,11 +73,9 @@ impl Client {
             .header(UPGRADE, "websocket")
             .header("sec-websocket-version", "13")
             .header("sec-websocket-key", &key);
-        let (_sender, response) = self.send(builder, Full::new(Bytes::new())).await?;
-        let status = response.status();
-        if status != StatusCode::SWITCHING_PROTOCOLS {
-            let body = response.into_body().collect().await.map_err(lost)?.to_bytes();
-            return Err(failure(status, &body));
+        let (sender, response) = self.send(builder, Full::new(Bytes::new())).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(self.refused(sender, response).await);
         }
         let accept = response.headers().get("sec-websocket-accept");
         if accept
@@ -85,7 +83,7 @@ impl Client {
         {
             return Err(ClientError::Protocol("the WebSocket's handshake does not fit".into()));
         }
-        let stream = TokioIo::new(hyper::upgrade::on(response).await.map_err(lost)?);
+        let stream = TokioIo::new(hyper::upgrade::on(response).await.map_err(|e| lost(&e))?);
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_MESSAGE))
             .max_frame_size(Some(MAX_MESSAGE));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
-use atelier_api::ExitCode;
+use atelier_api::{ExitCode, Problem};
 use atelier_config::Home;
 use tokio::time::{Instant, sleep};
 
@@ -16,12 +16,12 @@ use crate::{Client, ClientError};
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a control plane that ended quietly, because another one was faster, leaves for that
 /// other one before a new one is started.
-const GRACE: Duration = Duration::from_millis(300);
+const GRACE: Duration = Duration::from_millis(100);
 /// Lines of the log that an error shows.
 const LINES: usize = 8;
 
 /// Starts the process of a control plane.
-pub type Spawn<'a> = dyn Fn() -> io::Result<Child> + 'a;
+pub type Spawn<'a> = dyn Fn() -> Result<Child, Problem> + 'a;
 
 /// How a home's control plane is started.
 pub struct Starter<'a> {
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Starter<'_> {
 impl<'a> Starter<'a> {
     /// Starts by `spawn`, which gives the new process its log file as output.
     #[must_use]
-    pub fn new(home: &Home, spawn: impl Fn() -> io::Result<Child> + 'a) -> Self {
+    pub fn new(home: &Home, spawn: impl Fn() -> Result<Child, Problem> + 'a) -> Self {
         Self { log: home.log_file(), spawn: Box::new(spawn) }
     }
 
@@ -50,7 +50,7 @@ impl<'a> Starter<'a> {
     pub async fn start(&self, client: &Client) -> Result<(), ClientError> {
         let log_from = self.log.metadata().map_or(0, |m| m.len());
         let deadline = Instant::now() + PATIENCE;
-        let mut child = Some(self.child(log_from)?);
+        let mut child = Some((self.spawn)()?);
         let mut quiet_since = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
@@ -66,7 +66,7 @@ impl<'a> Starter<'a> {
                 quiet_since = Instant::now();
             }
             if child.is_none() && quiet_since.elapsed() > GRACE {
-                child = Some(self.child(log_from)?);
+                child = Some((self.spawn)()?);
             }
             if Instant::now() > deadline {
                 let why = format!("it did not answer within {} seconds", PATIENCE.as_secs());
@@ -75,11 +75,6 @@ impl<'a> Starter<'a> {
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(20));
         }
-    }
-
-    fn child(&self, log_from: u64) -> Result<Child, ClientError> {
-        (self.spawn)()
-            .map_err(|e| self.error(format!("its process: {e}"), ExitCode::Configuration, log_from))
     }
 
     fn failed(&self, status: ExitStatus, log_from: u64) -> ClientError {

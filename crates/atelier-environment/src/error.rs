@@ -241,12 +241,8 @@ impl Fault for Error {
                  or set ATELIER_HOME to a folder on another filesystem",
                 shown(filesystem)
             ),
-            Self::ReadOnly { .. } => {
-                "set ATELIER_HOME to a folder that can be written".to_owned()
-            }
-            Self::Io { source, path, .. }
-                if source.kind() == io::ErrorKind::PermissionDenied =>
-            {
+            Self::ReadOnly { .. } => "set ATELIER_HOME to a folder that can be written".to_owned(),
+            Self::Io { source, path, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 format!("check the owner and the mode of {}", shown(path))
             }
             Self::Config { suggestion: Some(name), .. } => format!("did you mean `{name}`?"),

@@ -4,8 +4,11 @@
 //! the layers on them, the differences, bringing them back, deleting. The crate is synchronous.
 //! It mounts nothing and starts no process but git; no SQL, no terminal.
 
+mod apply;
 mod base;
+mod changes;
 mod config;
+mod create;
 mod error;
 mod files;
 mod git;
@@ -15,13 +18,14 @@ mod quote;
 mod shared_scan;
 mod workspace;
 
+pub use apply::{Applied, ApplyOptions, Branch, apply, recover_apply};
 pub use base::gc::{Collected, gc_bases, gc_leftovers};
+pub use changes::{Change, Diff, DiffOptions, Status, diff};
 pub use config::{ByteSize, Config, FILE_NAME, Network, Resources, template};
+pub use create::{IGNORE_FILE, create_workspace, probe_layering, remove_layers};
 pub use error::{Conflict, Error, Result};
+pub use files::remove::disk_usage;
 pub use files::scan::Skipped;
 pub use home::Home;
 pub use project::{GitInfo, Project};
-pub use workspace::{
-    IGNORE_FILE, LayerMode, Mode, Source, Stats, Workspace, create_workspace, probe_layering,
-    remove_layers,
-};
+pub use workspace::{LayerMode, Mode, Source, Stats, Workspace};

@@ -158,9 +158,11 @@ mod tests {
     #[test]
     fn a_home_directory_the_root_and_a_lost_folder_are_no_projects() {
         let tmp = tempfile::tempdir().unwrap();
-        for (cwd, word) in
-            [(tmp.path(), "home directory"), (Path::new("/"), "machine"), (Path::new("/gone"), "exist")]
-        {
+        for (cwd, word) in [
+            (tmp.path(), "home directory"),
+            (Path::new("/"), "machine"),
+            (Path::new("/gone"), "exist"),
+        ] {
             let error = Project::discover(cwd, Some(tmp.path())).unwrap_err();
             assert!(error.to_string().contains(word), "{error}");
             assert_eq!(error.exit(), ExitCode::NotFound);

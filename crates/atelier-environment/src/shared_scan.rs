@@ -20,9 +20,12 @@ struct Slot {
     waiting: usize,
 }
 
+/// A project, and what is left out of it.
+type Key = (PathBuf, Vec<(u64, u64)>);
+
 #[derive(Debug, Default)]
 pub(crate) struct SharedScans {
-    slots: Mutex<HashMap<PathBuf, Slot>>,
+    slots: Mutex<HashMap<Key, Slot>>,
     finished: Condvar,
 }
 
@@ -31,20 +34,21 @@ static SCANS: std::sync::LazyLock<SharedScans> = std::sync::LazyLock::new(Shared
 impl SharedScans {
     /// Scans `root`, or shares a scan that began after this call with others.
     pub(crate) fn scan(root: &Path, options: &ScanOptions) -> Result<Arc<Scan>> {
-        SCANS.get(root, || scan(root, options))
+        let key = (root.to_owned(), options.exclude.clone());
+        SCANS.get(&key, || scan(root, options))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Slot>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn get(&self, root: &Path, make: impl Fn() -> Result<Scan>) -> Result<Arc<Scan>> {
+    fn get(&self, key: &Key, make: impl Fn() -> Result<Scan>) -> Result<Arc<Scan>> {
         let mut slots = self.lock();
-        let slot = slots.entry(root.to_owned()).or_default();
+        let slot = slots.entry(key.clone()).or_default();
         slot.waiting += 1;
         let after = slot.begun;
         let result = loop {
-            let slot = slots.entry(root.to_owned()).or_default();
+            let slot = slots.entry(key.clone()).or_default();
             if let Some((number, scan)) = &slot.last
                 && *number > after
             {
@@ -60,7 +64,7 @@ impl SharedScans {
             drop(slots);
             let made = make().map(Arc::new);
             slots = self.lock();
-            let slot = slots.entry(root.to_owned()).or_default();
+            let slot = slots.entry(key.clone()).or_default();
             slot.running = false;
             if let Ok(scan) = &made {
                 slot.last = Some((number, scan.clone()));
@@ -68,10 +72,10 @@ impl SharedScans {
             self.finished.notify_all();
             break made;
         };
-        let slot = slots.entry(root.to_owned()).or_default();
+        let slot = slots.entry(key.clone()).or_default();
         slot.waiting -= 1;
         if slot.waiting == 0 {
-            slots.remove(root);
+            slots.remove(key);
         }
         result
     }
@@ -92,7 +96,7 @@ mod tests {
                 scope.spawn(move || {
                     std::fs::write(tmp.path().join(n.to_string()), "").unwrap();
                     let seen = scans
-                        .get(tmp.path(), || {
+                        .get(&(tmp.path().to_owned(), Vec::new()), || {
                             made.fetch_add(1, Ordering::Relaxed);
                             std::thread::sleep(std::time::Duration::from_millis(20));
                             scan(tmp.path(), &ScanOptions::default())

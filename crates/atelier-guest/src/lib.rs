@@ -9,6 +9,9 @@ pub mod wire;
 #[cfg(feature = "client")]
 pub mod client;
 
+#[cfg(feature = "launch")]
+pub mod host;
+
 #[cfg(feature = "serve")]
 pub mod server;
 

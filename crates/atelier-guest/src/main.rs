@@ -8,6 +8,8 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
         Some("serve") => serve_command::run(arguments),
+        #[cfg(feature = "host")]
+        Some("launch") => ExitCode::from(atelier_guest::host::launch()),
         _ => {
             eprintln!("usage: atelier-guest serve --listen unix:PATH|tcp:ADDRESS:PORT|fd:NUMBER");
             ExitCode::from(2)

@@ -42,7 +42,9 @@ fn tun() -> io::Result<OwnedFd> {
 
 fn netstack(mut line: UnixStream) {
     let device = receive_fd(&line);
-    eprintln!("netstack got a device: {}", matches!(device, Ok(Some(_))));
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let powers = status.lines().find_map(|line| line.strip_prefix("CapEff:\t")).unwrap_or("?");
+    eprintln!("netstack got a device: {}, capabilities {powers}", matches!(device, Ok(Some(_))));
     let mut rest = Vec::new();
     drop(line.read_to_end(&mut rest));
 }
@@ -56,15 +58,13 @@ fn serve(served: Served) {
         drop(std::fs::write(format!("{done}/done.new"), format!("{code}\n")));
         drop(std::fs::rename(format!("{done}/done.new"), format!("{done}/done")));
     }
-    while args.next().as_deref() == Some("stay") {
-        for stream in served.listener.incoming() {
-            drop(stream);
-        }
+    let Served { listener } = served;
+    if args.next().as_deref() == Some("stay") {
+        listener.incoming().for_each(drop);
     }
 }
 
 fn main() -> ExitCode {
-    let hooks =
-        Hooks { netstack: &netstack, tun: &tun, loopback: &loopback_up, serve: &serve };
+    let hooks = Hooks { netstack: &netstack, tun: &tun, loopback: &loopback_up, serve: &serve };
     ExitCode::from(run(io::stdin(), io::stdout(), &hooks))
 }

@@ -53,13 +53,7 @@ impl LaunchError {
             0 => error.to_string(),
             _ => nix::errno::Errno::from_raw(errno).desc().to_owned(),
         };
-        Self {
-            step: step.into(),
-            path: path.map(Path::to_owned),
-            errno,
-            why,
-            hints: Vec::new(),
-        }
+        Self { step: step.into(), path: path.map(Path::to_owned), errno, why, hints: Vec::new() }
     }
 
     /// The same with what to do next.

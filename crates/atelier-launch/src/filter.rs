@@ -64,8 +64,7 @@ const DENIED: &[c_long] = &[
     libc::SYS_clock_adjtime,
 ];
 #[cfg(target_arch = "x86_64")]
-const DENIED_HERE: &[c_long] =
-    &[libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_uselib];
+const DENIED_HERE: &[c_long] = &[libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_uselib];
 #[cfg(target_arch = "aarch64")]
 const DENIED_HERE: &[c_long] = &[];
 

@@ -1,7 +1,7 @@
 //! The credentials that a sandbox does not see, grouped under the names by which a project may
 //! grant them. The table is the documentation's source too.
 //!
-//! Paths only; [`crate::hide`] does the hiding.
+//! Paths only; `hide` does the hiding.
 
 use crate::error::LaunchError;
 
@@ -82,7 +82,16 @@ pub const GRANTS: [Grant; 28] = [
             ".config/helm/registry",
         ],
     },
-    Grant { name: "gcloud", about: "Google Cloud credentials", paths: &[".config/gcloud", ".boto"] },
+    Grant {
+        name: "editors",
+        about: "credential stores of editors",
+        paths: &[".config/JetBrains", ".config/Code/User/globalStorage", ".config/Cursor"],
+    },
+    Grant {
+        name: "gcloud",
+        about: "Google Cloud credentials",
+        paths: &[".config/gcloud", ".boto"],
+    },
     Grant {
         name: "gem",
         about: "RubyGems, Packagist and Hex tokens",
@@ -120,11 +129,6 @@ pub const GRANTS: [Grant; 28] = [
         ],
     },
     Grant {
-        name: "editors",
-        about: "credential stores of editors",
-        paths: &[".config/JetBrains", ".config/Code/User/globalStorage", ".config/Cursor"],
-    },
-    Grant {
         name: "keyrings",
         about: "keyrings and password stores",
         paths: &[
@@ -140,11 +144,7 @@ pub const GRANTS: [Grant; 28] = [
     Grant {
         name: "maven",
         about: "Maven and Gradle settings with repository passwords",
-        paths: &[
-            ".m2/settings.xml",
-            ".m2/settings-security.xml",
-            ".gradle/gradle.properties",
-        ],
+        paths: &[".m2/settings.xml", ".m2/settings-security.xml", ".gradle/gradle.properties"],
     },
     Grant {
         name: "messengers",
@@ -183,8 +183,16 @@ pub const GRANTS: [Grant; 28] = [
         about: "npm and Yarn tokens",
         paths: &[".npmrc", ".yarnrc.yml", ".config/npm", ".bunfig.toml"],
     },
-    Grant { name: "op", about: "1Password and Bitwarden", paths: &[".config/op", ".op", ".config/Bitwarden CLI", ".config/1Password"] },
-    Grant { name: "pypi", about: "PyPI and pip passwords", paths: &[".pypirc", ".config/pypoetry/auth.toml", ".config/pip/pip.conf", ".pip/pip.conf"] },
+    Grant {
+        name: "op",
+        about: "1Password and Bitwarden",
+        paths: &[".config/op", ".op", ".config/Bitwarden CLI", ".config/1Password"],
+    },
+    Grant {
+        name: "pypi",
+        about: "PyPI and pip passwords",
+        paths: &[".pypirc", ".config/pypoetry/auth.toml", ".config/pip/pip.conf", ".pip/pip.conf"],
+    },
     Grant { name: "ssh", about: "SSH keys, configuration and known hosts", paths: &[".ssh"] },
     Grant {
         name: "terraform",

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -91,10 +91,16 @@ pub fn hidden(spec: &LaunchSpec) -> Vec<PathBuf> {
         credentials(&home, &spec.grants, &mut paths);
     }
     // Where a link leads is what must be covered; a cover over the parent covers the child.
-    let mut paths: Vec<_> = paths.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let mut paths: Vec<_> = paths.iter().filter_map(|path| resolve(path)).collect();
     paths.sort();
     paths.dedup_by(|child, parent| child.starts_with(parent));
     paths
+}
+
+/// Where `path` leads, if it exists; in three calls, which `canonicalize` is not.
+fn resolve(path: &Path) -> Option<PathBuf> {
+    let fd = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+    std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()
 }
 
 /// The home directories of people on this machine.

@@ -3,8 +3,9 @@
 //! It tells the launcher over one socket how it went, and starts only when the launcher has
 //! written down who it is.
 
+use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -39,24 +40,37 @@ pub enum Reply {
     Failed(LaunchError),
 }
 
+/// What PID 1 keeps open.
+pub struct Held {
+    /// The line to the launcher, until it is ready.
+    pub line: UnixStream,
+    /// The line to the network stack, which ends when this closes.
+    pub network: Option<UnixStream>,
+    /// Keeps a second sandbox off the same layers.
+    pub lock: File,
+}
+
+impl Held {
+    /// Their descriptors.
+    pub fn fds(&self) -> Vec<RawFd> {
+        let mut fds = vec![self.line.as_raw_fd(), self.lock.as_raw_fd()];
+        fds.extend(self.network.as_ref().map(AsRawFd::as_raw_fd));
+        fds
+    }
+}
+
 /// Runs PID 1. Returns only when it has nothing left to do.
-pub fn main(
-    spec: &LaunchSpec,
-    hooks: &Hooks<'_>,
-    mut line: UnixStream,
-    network: Option<&UnixStream>,
-    detached: Result<()>,
-) {
+pub fn main(spec: &LaunchSpec, hooks: &Hooks<'_>, mut held: Held, detached: Result<()>) {
     let mut notes = Vec::new();
     let mut clock = Clock::start();
-    let listener =
-        detached.and_then(|()| prepare(spec, hooks, &line, network, &mut notes, &mut clock));
+    let listener = detached.and_then(|()| prepare(spec, hooks, &held, &mut notes, &mut clock));
     let reply = match &listener {
         Ok(_) => Reply::Ready { notes, steps: clock.steps },
         Err(error) => Reply::Failed(error.clone()),
     };
     // A launcher that has gone does not matter any more: PID 1 is on record.
-    drop(serde_json::to_vec(&reply).map(|text| line.write_all(&text)));
+    drop(serde_json::to_vec(&reply).map(|text| held.line.write_all(&text)));
+    let Held { line, network: _network, lock: _lock } = held;
     drop(line);
     if let Ok(listener) = listener {
         (hooks.serve)(Served { listener });
@@ -66,8 +80,7 @@ pub fn main(
 fn prepare(
     spec: &LaunchSpec,
     hooks: &Hooks<'_>,
-    line: &UnixStream,
-    network: Option<&UnixStream>,
+    held: &Held,
     notes: &mut Vec<String>,
     clock: &mut Clock,
 ) -> Result<UnixListener> {
@@ -75,15 +88,15 @@ fn prepare(
     clock.mark("namespaces");
     let programs = if spec.seccomp { Some(filter::programs()?) } else { None };
     clock.mark("build the filter");
-    wait_for_go(line)?;
+    wait_for_go(&held.line)?;
     let listener = listen(&spec.dir)?;
     clock.mark("gate and socket");
-    connect(spec, hooks, network)?;
+    connect(spec, hooks, held.network.as_ref())?;
     clock.mark("network");
     enter_view(spec, notes, clock)?;
     sethostname(&spec.hostname).step("set the hostname")?;
-    let mut keep = vec![line.as_raw_fd(), listener.as_raw_fd()];
-    keep.extend(network.map(std::os::fd::AsRawFd::as_raw_fd));
+    let mut keep = held.fds();
+    keep.push(listener.as_raw_fd());
     sys::close_all_but(&keep).step("close the host's files")?;
     confine::limit_core()?;
     confine::drop_capabilities()?;
@@ -138,9 +151,9 @@ fn enter_view(spec: &LaunchSpec, notes: &mut Vec<String>, clock: &mut Clock) -> 
     umask(Mode::from_bits_truncate(0o022));
     let real_root = namespace::isolate_mounts()?;
     let hidden = hide::hidden(spec);
-    let table = std::fs::read("/proc/self/mountinfo").step("read the mounts").map_err(|error| {
-        error.hint("/proc must be mounted where Atelier runs.")
-    })?;
+    let table = std::fs::read("/proc/self/mountinfo")
+        .step("read the mounts")
+        .map_err(|error| error.hint("/proc must be mounted where Atelier runs."))?;
     let mounts = mountinfo::visible(&table);
     let staging = spec.layers_dir.join("view");
     layers::private_dir(&staging).at("make the directory", &staging)?;
@@ -183,8 +196,11 @@ fn add_mount(root: &Root, target: &Path, source: &MountSource) -> Result<()> {
             layers::overlay(&place, &lowers, upper, work).at("mount the workspace over", upper)
         }
         MountSource::Bind { source, readonly } => {
-            let place =
-                if source.is_dir() { root.ensure_dir(target, 0o755) } else { root.ensure_file(target) };
+            let place = if source.is_dir() {
+                root.ensure_dir(target, 0o755)
+            } else {
+                root.ensure_file(target)
+            };
             root.bind(source, &place?, if *readonly { sys::SAFE | sys::RDONLY } else { sys::SAFE })
         }
     }

@@ -2,8 +2,11 @@
 //!
 //! PID 1's side is [`crate::init`].
 
+use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -18,10 +21,13 @@ use nix::unistd::{ForkResult, Pid, UnlinkatFlags, dup2_stderr, dup2_stdin, dup2_
 use nix::unistd::{setsid, unlinkat};
 
 use crate::error::{At as _, LaunchError, Result};
-use crate::init::{self, Reply};
+use crate::init::{self, Held, Reply};
 use crate::instance::Instance;
 use crate::spec::{LaunchSpec, Network, Report, Started, StepTime};
 use crate::{cgroup, confine, grants, layers, namespace, sys};
+
+/// Where programs are looked for, as login programs set it; names are resolved inside.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What the launcher does not do itself.
 pub struct Hooks<'a> {
@@ -87,8 +93,8 @@ pub fn run(mut input: impl Read, mut output: impl Write, hooks: &Hooks<'_>) -> u
 /// caller.
 ///
 /// Call it in a process of its own, with one thread: it closes every descriptor above 2, enters
-/// cgroups and namespaces, and does not undo that. It may return in a child of the caller, while
-/// the caller's own process waits and then ends with the child's exit code.
+/// cgroups and namespaces, empties the environment, and does not undo that. It may return in a
+/// child of the caller, while the caller's own process waits and ends with the child's exit code.
 ///
 /// # Errors
 /// When a step is refused; then nothing of the sandbox is left.
@@ -96,14 +102,16 @@ pub fn launch(spec: &LaunchSpec, hooks: &Hooks<'_>) -> Result<Started> {
     let mut clock = Clock::start();
     sys::close_all_but(&[]).step("close inherited files")?;
     check(spec)?;
+    sys::set_environment(&[("PATH", OsStr::new(PATH)), ("HOME", spec.user_home.as_os_str())]);
     let dir = open_dir(&spec.dir)?;
     layers::private_dir(&spec.layers_dir).at("make the directory", &spec.layers_dir)?;
+    let lock = lock_layers(&spec.layers_dir)?;
     clock.mark("prepare");
     cgroup::enter(&spec.cgroups)?;
     clock.mark("cgroups");
     let (network, netstack) = start_netstack(spec, hooks, &dir)?;
     clock.mark("network stack");
-    let started = start_init(spec, hooks, &dir, network, netstack, clock);
+    let started = start_init(spec, hooks, &dir, (network, lock), netstack, clock);
     if started.is_err() {
         sweep(&dir, netstack);
     }
@@ -127,6 +135,23 @@ fn check(spec: &LaunchSpec) -> Result<()> {
 fn open_dir(path: &Path) -> Result<OwnedFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     open(path, flags, Mode::empty()).at("open the sandbox's directory", path)
+}
+
+/// Two overlays on one upper layer would spoil it, so PID 1 holds this lock as long as it lives.
+fn lock_layers(layers_dir: &Path) -> Result<File> {
+    let step = "lock the layers in";
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let lock = options.open(layers_dir.join("lock")).at(step, layers_dir)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::Error(error)) => Err(error).at(step, layers_dir),
+        Err(TryLockError::WouldBlock) => {
+            let mut error = LaunchError::new(step, "a running sandbox uses them");
+            error.path = Some(layers_dir.to_owned());
+            Err(error.hint("Use that sandbox, or end it first."))
+        }
+    }
 }
 
 /// Takes away what a failed launch left behind.
@@ -167,7 +192,7 @@ fn start_init(
     spec: &LaunchSpec,
     hooks: &Hooks<'_>,
     dir: &OwnedFd,
-    network: Option<UnixStream>,
+    (network, lock): (Option<UnixStream>, File),
     netstack: Option<Pid>,
     mut clock: Clock,
 ) -> Result<Started> {
@@ -175,10 +200,9 @@ fn start_init(
     namespace::enter_outer(spec)?;
     clock.mark("user and process namespace");
     let pid = in_child(move || {
-        let mut keep = vec![theirs.as_raw_fd()];
-        keep.extend(network.as_ref().map(AsRawFd::as_raw_fd));
-        let detached = detach(dir, &keep);
-        init::main(spec, hooks, theirs, network.as_ref(), detached);
+        let held = Held { line: theirs, network, lock };
+        let detached = detach(dir, &held.fds());
+        init::main(spec, hooks, held, detached);
     })
     .step("fork PID 1")?;
     clock.mark("fork");
@@ -227,6 +251,7 @@ fn in_child(work: impl FnOnce()) -> nix::Result<Pid> {
 /// Makes a child independent of whoever started us: session, descriptors, signals, output.
 fn detach(dir: &OwnedFd, keep: &[RawFd]) -> Result<()> {
     setsid().step("start a session")?;
+    sys::reset_signals();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).step("unblock signals")?;
     let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty());
     dup2_stdin(null.step("open /dev/null")?).step("detach")?;
@@ -258,8 +283,7 @@ pub fn receive_fd(line: &UnixStream) -> io::Result<Option<OwnedFd>> {
     let mut space = nix::cmsg_space!([RawFd; 1]);
     let mut buffers = [IoSliceMut::new(&mut byte)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message =
-        recvmsg::<()>(line.as_raw_fd(), &mut buffers, Some(&mut space), flags)?;
+    let message = recvmsg::<()>(line.as_raw_fd(), &mut buffers, Some(&mut space), flags)?;
     for control in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(fds) = control {
             let Some(fd) = fds.first() else { continue };

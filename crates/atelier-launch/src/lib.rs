@@ -7,8 +7,8 @@
 //!
 //! The way of a launch: [`launch`] enters the cgroups, forks the network stack's helper, makes
 //! the user and process namespaces and forks PID 1, which makes the other namespaces, assembles
-//! the view ([`view`], [`system`], [`hide`]), pivots into it, gives up its powers ([`confine`],
-//! [`filter`]) and serves.
+//! the view (`view`, `system`, `hide`), pivots into it, gives up its powers (`confine`,
+//! `filter`) and serves.
 
 mod cgroup;
 mod confine;
@@ -28,11 +28,12 @@ mod spec;
 mod sys;
 mod system;
 mod view;
-mod wire;
+pub mod wire;
 
 pub use error::{LaunchError, Result};
 pub use instance::{Instance, Process};
 pub use launch::{Hooks, Served, launch, receive_fd, run};
+pub use layers::remove_layers;
 pub use probe::{Check, probe};
 pub use spec::{LaunchSpec, MountSource, Network, Report, Started, StepTime, WorkspaceMount};
 pub use system::NAMESERVER;

@@ -17,9 +17,11 @@ use crate::sys;
 /// The user namespace, unless we are root, and the process namespace of the next child.
 pub fn enter_outer(spec: &LaunchSpec) -> Result<()> {
     if geteuid().is_root() {
-        return unshare(CloneFlags::CLONE_NEWPID).step("make a process namespace").map_err(|error| {
-            error.hint("Root in a container needs CAP_SYS_ADMIN; or run as an ordinary user.")
-        });
+        return unshare(CloneFlags::CLONE_NEWPID).step("make a process namespace").map_err(
+            |error| {
+                error.hint("Root in a container needs CAP_SYS_ADMIN; or run as an ordinary user.")
+            },
+        );
     }
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     if spec.uid != uid {

@@ -254,7 +254,8 @@ fn surroundings() -> Found {
     if !same && !geteuid().is_root() {
         return missing("a chroot", "The kernel makes no user namespace in one: run as root.");
     }
-    let container = ["/.dockerenv", "/run/.containerenv"].iter().any(|file| Path::new(file).exists());
+    let container =
+        ["/.dockerenv", "/run/.containerenv"].iter().any(|file| Path::new(file).exists());
     Ok(match (same, container) {
         (false, _) => "a chroot",
         (_, true) => "a container",

@@ -28,7 +28,8 @@ impl Root {
     /// Takes the mount at `staging` as the root.
     pub fn at(staging: &Path) -> Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let fd = openat(AT_FDCWD, staging, flags, Mode::empty()).at("open the new root", staging)?;
+        let fd =
+            openat(AT_FDCWD, staging, flags, Mode::empty()).at("open the new root", staging)?;
         Ok(Self { fd })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! No policy here: who calls decides what for.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -114,10 +114,8 @@ pub fn pidfd(pid: i32) -> io::Result<OwnedFd> {
 pub fn pidfd_kill(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     let null = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: a null siginfo means "as kill(2) does".
-    check(unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, null, 0)
-    })
-    .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, null, 0) })
+        .map(drop)
 }
 
 /// prctl with one argument.
@@ -145,15 +143,37 @@ pub fn clear_ambient() -> io::Result<()> {
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64)
 }
 
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000; // linux/sched.h
+
 /// Forks into a cgroup of the second version. Only for a process with one thread; the child must
 /// fork once more through the C library before it relies on its own thread id there.
 pub fn fork_into(cgroup: RawFd) -> io::Result<i32> {
     // SAFETY: clone_args is plain data for which all-zero is valid.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = libc::CLONE_INTO_CGROUP as u64;
+    args.flags = CLONE_INTO_CGROUP;
     args.exit_signal = libc::SIGCHLD as u64;
     args.cgroup = cgroup as u64;
     let size = size_of_val(&args);
     // SAFETY: without CLONE_VM and a stack the child goes on here with a copy of everything.
     check(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size) }).map(|pid| pid as i32)
+}
+
+/// Every signal does again what it does by default; only a broken pipe stays an error of write,
+/// as Rust programs have it.
+pub fn reset_signals() {
+    for signal in (1..=64).filter(|signal| *signal != libc::SIGPIPE) {
+        // SAFETY: no handler is installed. KILL, STOP and the C library's own refuse, and may.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Replaces the environment: whoever started us may have secrets in theirs.
+pub fn set_environment(variables: &[(&str, &OsStr)]) {
+    // SAFETY: the launcher has one thread, so nobody reads the environment meanwhile.
+    unsafe {
+        libc::clearenv();
+        for (name, value) in variables {
+            std::env::set_var(name, value);
+        }
+    }
 }

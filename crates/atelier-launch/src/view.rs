@@ -21,13 +21,33 @@ use crate::sys;
 /// Places that get a fresh file system of their own: nothing of the host is wanted there.
 pub const FRESH: [&str; 5] = ["/proc", "/sys", "/dev", "/run", "/tmp"];
 /// File systems on disks of this machine, which can be a lower layer.
-const DISKS: [&str; 9] =
-    ["ext4", "ext3", "ext2", "xfs", "btrfs", "f2fs", "zfs", "bcachefs", "jfs"];
+const DISKS: [&str; 9] = ["ext4", "ext3", "ext2", "xfs", "btrfs", "f2fs", "zfs", "bcachefs", "jfs"];
 /// File systems that hold no files of a user's.
 const PSEUDO: [&str; 24] = [
-    "autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts",
-    "devtmpfs", "efivarfs", "fusectl", "hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "ramfs",
-    "rootfs", "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tmpfs", "tracefs",
+    "autofs",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "efivarfs",
+    "fusectl",
+    "hugetlbfs",
+    "mqueue",
+    "nsfs",
+    "proc",
+    "pstore",
+    "ramfs",
+    "rootfs",
+    "rpc_pipefs",
+    "securityfs",
+    "selinuxfs",
+    "sysfs",
+    "tmpfs",
+    "tracefs",
 ];
 /// The parts of the machine that a user's sandbox may change although the user may not. The rest
 /// of `/` is not worth the half of a millisecond that an overlay costs.
@@ -93,14 +113,19 @@ struct Layers {
 impl Layers {
     /// An overlay of the host's `lower` on `target`.
     fn cover(&mut self, lower: &Path, target: &Path, notes: &mut Vec<String>) -> Result<()> {
-        let done = self.cover_once(lower, target);
-        match done {
-            Err(error) if cannot_layer(&error) && !self.in_memory => {
-                self.move_to_memory(notes)?;
-                self.cover_once(lower, target)
-            }
-            done => done,
+        match self.cover_once(lower, target) {
+            Err(error) if cannot_layer(&error) && !self.in_memory => {}
+            done => return done,
         }
+        let memory = self.in_memory()?;
+        memory.cover_once(lower, target)?; // if this fails too, it was not for the upper layer
+        notes.push(format!(
+            "{} cannot hold an overlay's upper layer: changes outside the workspace are kept in \
+             memory and end with the sandbox",
+            self.dir.display()
+        ));
+        *self = memory;
+        Ok(())
     }
 
     fn cover_once(&self, lower: &Path, target: &Path) -> Result<()> {
@@ -110,19 +135,13 @@ impl Layers {
 
     /// Where the layers' own file system cannot hold an upper layer (an overlay, as in a
     /// container), memory does.
-    fn move_to_memory(&mut self, notes: &mut Vec<String>) -> Result<()> {
-        let memory = self.dir.join("memory");
-        layers::private_dir(&memory).at("make the directory", &memory)?;
+    fn in_memory(&self) -> Result<Self> {
+        let dir = self.dir.join("memory");
+        layers::private_dir(&dir).at("make the directory", &dir)?;
         let flags = MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
-        mount(Some("tmpfs"), &memory, Some("tmpfs"), flags, Some("mode=700"))
-            .at("mount a tmpfs on", &memory)?;
-        notes.push(format!(
-            "{} cannot hold an overlay's upper layer: changes outside the workspace are kept in \
-             memory and end with the sandbox",
-            self.dir.display()
-        ));
-        *self = Self { dir: memory, in_memory: true };
-        Ok(())
+        mount(Some("tmpfs"), &dir, Some("tmpfs"), flags, Some("mode=700"))
+            .at("mount a tmpfs on", &dir)?;
+        Ok(Self { dir, in_memory: true })
     }
 }
 
@@ -198,7 +217,8 @@ fn writable_parts(request: &Request<'_>) -> Vec<PathBuf> {
     parts
 }
 
-/// Takes `dir` if it can be one part and is worth it, else those of its children that the user may write to.
+/// Takes `dir` if it can be one part and is worth it, else those of its children that the user
+/// may write to.
 fn descend(request: &Request<'_>, dir: &Path, depth: usize, always: bool, out: &mut Vec<PathBuf>) {
     if unwanted(dir, request.hidden) || depth > MAX_DEPTH {
         return;

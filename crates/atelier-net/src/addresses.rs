@@ -1,12 +1,14 @@
 //! The addresses that every sandbox sees. They are the same in each one, since each has a network
 //! namespace of its own.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+#[cfg(feature = "stack")]
+use std::net::IpAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The addresses of a sandbox's network, as constants.
 ///
-/// IPv4 is TEST-NET-1 (RFC 5737), which no real network uses, so that nothing that the host can
-/// reach is hidden from a sandbox. IPv6 is a unique local prefix (RFC 4193): "atel" then "i".
+/// IPv4 is TEST-NET-1 (RFC 5737), which is reserved for documentation, so that next to nothing that
+/// the host can reach is hidden from a sandbox. IPv6 is a unique local prefix (RFC 4193): "atel" then "i".
 #[derive(Debug)]
 pub struct Addresses;
 
@@ -36,6 +38,7 @@ impl Addresses {
     /// bytes at most) is ever cut into fragments, and TCP moves 64 KiB with each system call.
     pub const MTU: u16 = 65_535;
 
+    #[cfg(feature = "stack")]
     pub(crate) fn is_gateway(ip: IpAddr) -> bool {
         ip == IpAddr::V4(Self::GATEWAY_V4) || ip == IpAddr::V6(Self::GATEWAY_V6)
     }

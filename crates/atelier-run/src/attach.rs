@@ -75,7 +75,9 @@ pub struct Ended {
 /// The way in.
 #[derive(Debug, Clone)]
 pub struct Input {
-    guest: Guest,
+    /// Has a connection of its own: a command that reads no input must not hold up a signal.
+    stdin: Guest,
+    control: Guest,
     pid: u32,
 }
 
@@ -83,7 +85,8 @@ impl Attached {
     /// The way in, for another task.
     #[must_use]
     pub fn input(&self) -> Input {
-        Input { guest: self.live.guest.clone(), pid: self.pid }
+        let guest = || Guest::new(self.live.guest.socket());
+        Input { stdin: guest(), control: guest(), pid: self.pid }
     }
 
     /// What comes next. After [`Output::Ended`] there is nothing more.
@@ -170,8 +173,8 @@ impl Input {
     ///
     /// # Errors
     /// When the command takes no more.
-    pub async fn send(&self, bytes: &[u8], terminal: bool) -> Result<(), Problem> {
-        Ok(self.guest.send_input(self.pid, bytes, terminal).await?)
+    pub async fn send(&self, bytes: Bytes, terminal: bool) -> Result<(), Problem> {
+        Ok(self.stdin.send_input(self.pid, bytes, terminal).await?)
     }
 
     /// Ends its standard input.
@@ -179,7 +182,7 @@ impl Input {
     /// # Errors
     /// When the command is gone.
     pub async fn close(&self) -> Result<(), Problem> {
-        Ok(self.guest.close_stdin(self.pid).await?)
+        Ok(self.stdin.close_stdin(self.pid).await?)
     }
 
     /// Gives its terminal another size.
@@ -187,7 +190,7 @@ impl Input {
     /// # Errors
     /// When the command is gone.
     pub async fn resize(&self, size: TerminalSize) -> Result<(), Problem> {
-        Ok(self.guest.resize(self.pid, size.rows, size.columns).await?)
+        Ok(self.control.resize(self.pid, size.rows.into(), size.columns.into()).await?)
     }
 
     /// Sends a signal.
@@ -195,7 +198,7 @@ impl Input {
     /// # Errors
     /// When the command is gone, or the number is no signal.
     pub async fn signal(&self, signal: i32) -> Result<(), Problem> {
-        Ok(self.guest.signal(self.pid, signal).await?)
+        Ok(self.control.signal(self.pid, signal).await?)
     }
 }
 

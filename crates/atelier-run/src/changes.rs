@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use atelier_api::env::{Applied, Diff, EnvApplyInput, EnvDiffInput};
+use atelier_api::env::{Applied, Diff, EnvApplyInput, EnvDiffInput, FileChange, FileStatus};
 use atelier_api::{HostPath, Problem};
-use atelier_environment::{ApplyOptions, DiffOptions};
+use atelier_environment::{ApplyOptions, Change, DiffOptions, Status};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
@@ -27,10 +27,10 @@ impl Workshop {
                 None
             } else {
                 let mut patch = Vec::new();
-                diff.write_patch(&mut patch).map_err(atelier_environment::Error::from)?;
+                diff.write_unified(&mut patch)?;
                 Some(STANDARD.encode(patch))
             };
-            Ok(Diff { files: diff.entries.iter().map(Into::into).collect(), patch_base64 })
+            Ok(Diff { files: diff.changes.iter().map(change).collect(), patch_base64 })
         })
         .await
     }
@@ -54,12 +54,7 @@ impl Workshop {
                 };
                 let done =
                     atelier_environment::apply(&record.workspace, &record.project, &options)?;
-                Ok(Applied {
-                    files: done.files.into_iter().map(HostPath).collect(),
-                    merged: done.merged.into_iter().map(HostPath).collect(),
-                    commit: done.commit,
-                    notes: done.notes,
-                })
+                Ok(applied(done))
             })
             .await?;
         self.events.publish("env.applied", label, json!({ "files": applied.files.len() }));
@@ -80,4 +75,32 @@ impl Workshop {
         });
         done.await.map_err(|e| broken(&e))?
     }
+}
+
+fn change(change: &Change) -> FileChange {
+    FileChange {
+        path: HostPath(change.path.clone()),
+        status: match change.status {
+            Status::Added => FileStatus::Added,
+            Status::Modified => FileStatus::Modified,
+            Status::Deleted => FileStatus::Deleted,
+            Status::Mode => FileStatus::Mode,
+            Status::Type => FileStatus::Type,
+        },
+        insertions: change.insertions,
+        deletions: change.deletions,
+        binary: change.binary,
+    }
+}
+
+fn applied(done: atelier_environment::Applied) -> Applied {
+    let mut notes: Vec<String> =
+        done.skipped.iter().map(|s| format!("{} was left out: {}", s.path, s.why)).collect();
+    let commit = done.branch.map(|branch| {
+        notes.extend(branch.whole_files.iter().map(|file| {
+            format!("{file} also holds what was uncommitted when the environment was made")
+        }));
+        branch.commit
+    });
+    Applied { files: done.changed, merged: done.merged, commit, notes }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use atelier_api::env::{EnvCreateInput, Environment};
 use atelier_api::{EnvOptions, HostPath, Name, Problem};
-use atelier_environment::{Config, Project, Source, Workspace, WorkspaceRequest};
+use atelier_environment::{Config, LayerMode, Project, Source, Workspace};
 use atelier_net::Policy;
 use atelier_store::Job;
 use jiff::Timestamp;
@@ -122,16 +122,13 @@ impl Workshop {
         let _turn = self.copies.acquire().await;
         let (this, id, limits) = (self.clone(), draft.id, draft.options.resources.clone());
         let project = draft.project.clone();
-        let source = draft.options.from.clone().map_or(Source::Folder, Source::Ref);
+        let source = draft.options.from.clone().map_or(Source::WorkingTree, Source::Ref);
         let copied = tokio::task::spawn_blocking(move || -> Result<Workspace, Problem> {
-            let layers: PathBuf = this.sandboxes.layers(id, &limits)?.join("workspace");
-            let request = WorkspaceRequest {
-                project: &project,
-                home: &this.layout,
-                layer_dir: &layers,
-                source,
-            };
-            Ok(atelier_environment::create_workspace(&request)?)
+            let folder: PathBuf = this.sandboxes.layers(id, &limits)?.join("workspace");
+            let mode =
+                if this.sandboxes.can_layer() { LayerMode::Overlay } else { LayerMode::Copy };
+            let (home, source) = (&this.layout, &source);
+            Ok(atelier_environment::create_workspace(&project, home, &folder, source, mode)?)
         });
         copied.await.map_err(|e| broken(&e))?
     }

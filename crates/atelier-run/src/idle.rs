@@ -22,7 +22,7 @@ impl Workshop {
                 if live.idle() < limit {
                     continue;
                 }
-                match live.guest.list().await {
+                match live.guest.list(false).await {
                     Ok(commands) if commands.is_empty() => {
                         tracing::info!(%id, "stopped: nobody used it");
                         if let Err(error) = self.sandboxes.stop(id).await {

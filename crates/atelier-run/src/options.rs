@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use atelier_api::env::{NetworkMode, Resources};
 use atelier_api::{EnvOptions, ExitCode, Problem};
-use atelier_environment::Config;
+use atelier_environment::{Config, Network};
 use atelier_net::{Mode, Policy, Rule};
 
 /// Settings of the control plane that environments are made with.
@@ -23,7 +23,7 @@ pub struct Defaults {
 /// The three layers put together. A network rule without a mode means an allowlist, at the layer
 /// that gives it.
 pub(crate) fn resolve(asked: EnvOptions, config: &Config, defaults: &EnvOptions) -> EnvOptions {
-    let file = config.options();
+    let file = from_file(config);
     let (network, allow) = [&asked, &file, defaults]
         .into_iter()
         .find(|layer| layer.network.is_some() || !layer.allow.is_empty())
@@ -55,6 +55,30 @@ pub(crate) fn resolve(asked: EnvOptions, config: &Config, defaults: &EnvOptions)
     }
 }
 
+/// What `atelier.yaml` says, in the API's words.
+fn from_file(config: &Config) -> EnvOptions {
+    let (network, allow) = match config.network.clone() {
+        None => (None, Vec::new()),
+        Some(Network::Open) => (Some(NetworkMode::Open), Vec::new()),
+        Some(Network::None) => (Some(NetworkMode::None), Vec::new()),
+        Some(Network::Allow(rules)) => (Some(NetworkMode::Allowlist), rules),
+    };
+    EnvOptions {
+        from: None,
+        runtime: config.runtime.clone(),
+        resources: Resources {
+            memory: config.resources.memory.map(|m| m.0),
+            cpus: config.resources.cpus,
+            processes: config.resources.processes.map(u64::from),
+            disk: config.resources.disk.map(|d| d.0),
+        },
+        network,
+        allow,
+        grants: config.grants.clone(),
+        variables: config.env.clone(),
+    }
+}
+
 fn network(layer: &EnvOptions) -> (NetworkMode, Vec<String>) {
     let implied = if layer.allow.is_empty() { NetworkMode::Open } else { NetworkMode::Allowlist };
     (layer.network.unwrap_or(implied), layer.allow.clone())
@@ -67,7 +91,7 @@ fn network(layer: &EnvOptions) -> (NetworkMode, Vec<String>) {
 pub(crate) fn validate(options: &EnvOptions) -> Result<Policy, Problem> {
     let bad = |detail: String| Problem::new("options.invalid", ExitCode::Usage, detail);
     for grant in &options.grants {
-        atelier_launch::check_grant(grant).map_err(|e| bad(e.to_string()))?;
+        atelier_launch::grants::check(&[grant]).map_err(|e| bad(e.why).with_hints(e.hints))?;
     }
     if options.resources.memory.is_some_and(|m| m < 8 << 20) {
         return Err(bad("the memory limit is below 8 MiB, too little to start anything".into()));

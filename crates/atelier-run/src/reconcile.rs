@@ -8,7 +8,7 @@ use std::sync::Arc;
 use atelier_api::Problem;
 use atelier_api::system::{Check, Verdict};
 use atelier_config::Home;
-use atelier_store::{Store, StoreError};
+use atelier_store::Store;
 use jiff::{Timestamp, ToSpan};
 use uuid::Uuid;
 
@@ -39,7 +39,9 @@ impl Workshop {
             mended.push(format!("removed the folders of {id}, which is no environment"));
         }
         for record in rows.into_iter().filter_map(|row| row.record) {
-            mended.extend(atelier_environment::recover_apply(&record.workspace, &record.project)?);
+            if atelier_environment::recover_apply(&record.workspace, &record.project)? {
+                mended.push(format!("took back a half-done apply of {}", record.label()));
+            }
         }
         self.end_jobs(&busy).await?;
         self.collect_bases().await?;
@@ -101,7 +103,7 @@ fn ids(folder: &Path) -> Vec<Uuid> {
 ///
 /// # Errors
 /// When the database can't be written.
-pub async fn restore(home: &Home, store: &Store) -> Result<usize, StoreError> {
+pub async fn restore(home: &Home, store: &Store) -> Result<usize, Problem> {
     let mut restored = 0;
     for id in ids(&home.environments()) {
         let Some(record) = Record::load(&home.environments().join(id.to_string())) else { continue };

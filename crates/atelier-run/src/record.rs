@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use atelier_api::{EnvOptions, Name, Problem};
-use atelier_environment::{Project, Workspace};
+use atelier_environment::{Mode, Project, Workspace};
 use atelier_net::Policy;
 use atelier_sandbox::SandboxSpec;
 use jiff::Timestamp;
@@ -87,11 +87,12 @@ impl Record {
 }
 
 fn mount_source(workspace: &Workspace) -> MountSource {
-    use atelier_environment::Layering;
-    match &workspace.layering {
-        Layering::Overlay { lowers, upper, work } => {
-            MountSource::Overlay { lowers: lowers.clone(), upper: upper.clone(), work: work.clone() }
-        }
-        Layering::Copy { tree } => MountSource::Bind { source: tree.clone(), readonly: false },
+    match &workspace.mode {
+        Mode::Overlay { upper, work } => MountSource::Overlay {
+            lowers: workspace.lowers.clone(),
+            upper: upper.clone(),
+            work: work.clone(),
+        },
+        Mode::Copy { tree, .. } => MountSource::Bind { source: tree.clone(), readonly: false },
     }
 }

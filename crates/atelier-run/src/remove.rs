@@ -1,6 +1,5 @@
 //! `env.remove` and `env.stop`, and the taking back of an environment that was never whole.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use atelier_api::Problem;
@@ -68,7 +67,7 @@ impl Workshop {
     pub(crate) async fn collect_bases(self: &Arc<Self>) -> Result<(), Problem> {
         let _alone = self.bases.write().await;
         let rows = store::environment_list(&self.store, None).await?;
-        let in_use: HashSet<String> = rows
+        let in_use: Vec<String> = rows
             .into_iter()
             .filter_map(|row| row.record)
             .map(|record| record.workspace.base_id)

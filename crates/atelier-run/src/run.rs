@@ -129,10 +129,10 @@ impl Workshop {
         self: &Arc<Self>,
         record: &Record,
         live: Live,
-        mut stream: ProcessStream,
+        stream: ProcessStream,
         command: Vec<String>,
     ) -> Result<Attached, Problem> {
-        let pid = stream.started().await?;
+        let pid = stream.pid();
         let run = RunRow {
             id: Uuid::now_v7(),
             pid,
@@ -176,7 +176,7 @@ impl Workshop {
         };
         let live = self.sandboxes.live(record.id).ok_or_else(gone)?;
         let stream =
-            live.guest.connect(attach.pid.into(), Some(attach.offset)).await.map_err(|_| gone())?;
+            live.guest.connect(attach.pid, Some(attach.offset)).await.map_err(|_| gone())?;
         let runs = store::run_list(&self.store, record.id, 1000).await?;
         let run = runs.iter().rev().find(|run| run.pid == attach.pid).map(|run| run.id);
         let run = run.unwrap_or_else(Uuid::now_v7);
@@ -273,5 +273,11 @@ fn process(
     envs: BTreeMap<String, String>,
     cwd: &Path,
 ) -> ProcessConfig {
-    ProcessConfig::of_bytes(cmd, args, envs, cwd)
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    ProcessConfig {
+        cmd: text(cmd),
+        args: args.iter().map(|a| text(a)).collect(),
+        envs,
+        cwd: Some(text(cwd)),
+    }
 }

@@ -193,8 +193,8 @@ fn read(row: &AnyRow) -> Result<EnvRow, StoreError> {
     let text = |column: &str| row.try_get::<String, _>(column).map_err(StoreError::from);
     let record = text("record")?;
     Ok(EnvRow {
-        id: text("id")?.parse().map_err(decode::<uuid::Error>)?,
-        name: text("name")?.parse().map_err(decode::<atelier_api::BadName>)?,
+        id: text("id")?.parse().map_err(decode)?,
+        name: text("name")?.parse().map_err(decode)?,
         state: text("state")?,
         record: if record.is_empty() { None } else { Some(serde_json::from_str(&record)?) },
     })
@@ -205,10 +205,10 @@ fn read_run(row: &AnyRow) -> Result<RunRow, StoreError> {
     let pid: i64 = row.try_get("pid")?;
     let exit: Option<i64> = row.try_get("exit_code")?;
     Ok(RunRow {
-        id: text("id")?.parse().map_err(decode::<uuid::Error>)?,
+        id: text("id")?.parse().map_err(decode)?,
         pid: u32::try_from(pid).map_err(decode)?,
         command: serde_json::from_str(&text("command")?)?,
-        started_at: text("started_at")?.parse().map_err(decode::<jiff::Error>)?,
+        started_at: text("started_at")?.parse().map_err(decode)?,
         exit_code: exit.map(i32::try_from).transpose().map_err(decode)?,
     })
 }

@@ -6,6 +6,8 @@ use atelier_api::env::{
     EnvDetail, EnvListInput, EnvLogsInput, EnvRef, EnvState, Environment, Process, RunLog,
 };
 use atelier_api::{HostPath, Problem};
+use atelier_environment::{Mode, Skipped};
+use atelier_sandbox::Live;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
@@ -45,17 +47,17 @@ impl Workshop {
     pub async fn show(self: &Arc<Self>, input: EnvRef) -> Result<EnvDetail, Problem> {
         let record = self.get(&input.project, &input.env).await?;
         let live = self.sandboxes.live(record.id);
-        let mut notes = record.workspace.notes();
+        let mut notes = skipped(&record);
         notes.extend(live.iter().flat_map(|l| l.running.notes.clone()));
         let ports = match &live {
-            Some(live) => live.guest.listening().await.unwrap_or_default(),
+            Some(live) => ports(live).await,
             None => Vec::new(),
         };
-        let layers = self.sandboxes.folders(record.id).root().to_owned();
-        let used = tokio::task::spawn_blocking(move || atelier_environment::disk_usage(&layers));
+        let folder = self.sandboxes.folders(record.id).root().to_owned();
+        let used = tokio::task::spawn_blocking(move || atelier_environment::disk_usage(&folder));
         Ok(EnvDetail {
             environment: self.view(&record).await?,
-            layering: record.workspace.layering.name().to_owned(),
+            layering: layering(&record.workspace.mode).to_owned(),
             disk_bytes: used.await.map_err(|e| broken(&e))?.unwrap_or_default(),
             running: self.commands(record.id).await,
             options: record.options,
@@ -113,7 +115,7 @@ impl Workshop {
     /// Commands that run in an environment now.
     pub(crate) async fn commands(&self, id: Uuid) -> Vec<Process> {
         let Some(live) = self.sandboxes.live(id) else { return Vec::new() };
-        let listed = live.guest.list().await.unwrap_or_default();
+        let listed = live.guest.list(false).await.unwrap_or_default();
         let command = |p: atelier_guest::wire::ProcessInfo| Process {
             pid: p.pid,
             command: std::iter::once(p.config.cmd).chain(p.config.args).collect(),
@@ -153,8 +155,8 @@ impl Workshop {
         let port = match port.or(record.port) {
             Some(port) => port,
             None => {
-                let ports = live.guest.listening().await.unwrap_or_default();
-                *ports.iter().min().ok_or_else(|| closed("nothing listens"))?
+                let ports = ports(&live).await;
+                *ports.first().ok_or_else(|| closed("nothing listens"))?
             }
         };
         live.guest
@@ -162,4 +164,24 @@ impl Workshop {
             .await
             .map_err(|_| closed(&format!("nothing listens on port {port}")))
     }
+}
+
+/// TCP ports that are listened on inside, in order.
+async fn ports(live: &Live) -> Vec<u16> {
+    let listening = live.guest.listening().await.unwrap_or_default();
+    let ports: std::collections::BTreeSet<u16> = listening.into_iter().map(|p| p.port).collect();
+    ports.into_iter().collect()
+}
+
+fn layering(mode: &Mode) -> &'static str {
+    match mode {
+        Mode::Overlay { .. } => "overlay",
+        Mode::Copy { .. } => "copy",
+    }
+}
+
+/// What of the project could not come along.
+fn skipped(record: &Record) -> Vec<String> {
+    let note = |s: &Skipped| format!("{} did not come along: {}", s.path, s.why);
+    record.workspace.skipped.iter().map(note).collect()
 }

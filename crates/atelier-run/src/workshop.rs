@@ -201,7 +201,7 @@ fn limits(missing: Option<(&str, &str)>) -> Check {
 #[must_use]
 pub fn probe_machine() -> Vec<Check> {
     let place = std::env::temp_dir().join(format!("atelier-probe-{}", std::process::id()));
-    let checks = match atelier_sandbox::runtimes(&place) {
+    let checks = match atelier_sandbox::runtimes(&place, &place) {
         Ok(runtimes) => runtimes.iter().flat_map(|r| r.probe()).collect(),
         Err(_) => Vec::new(),
     };

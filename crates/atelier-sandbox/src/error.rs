@@ -33,7 +33,7 @@ pub enum SandboxError {
     },
     /// The guest does not answer.
     #[error("the sandbox does not answer")]
-    Guest(#[from] atelier_guest::client::ClientError),
+    Guest(#[from] atelier_guest::client::GuestError),
     /// A file operation of ours failed.
     #[error("{doing} {} failed", path.display())]
     Io {

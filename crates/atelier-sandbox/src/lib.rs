@@ -18,7 +18,6 @@ mod store;
 pub use atelier_guest::client::Guest;
 pub use cgroup::{Cgroup, LimitEvents};
 pub use error::SandboxError;
-pub use process::ProcessId;
 pub use reconcile::Reconciled;
 pub use runtime::{Capabilities, Running, Runtime, StartRequest, runtimes};
 pub use runtimes::host::HostRuntime;

@@ -1,50 +1,39 @@
-//! Processes by number and start time, so that a number that the kernel gave away again is not
-//! mistaken for ours.
+//! Waiting for the end of a sandbox's processes. Which processes these are, told apart from later
+//! ones with the same numbers, is [`atelier_launch::Instance`]'s word.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
+use atelier_launch::Instance;
+use tokio::io::unix::AsyncFd;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use serde::{Deserialize, Serialize};
 
-/// A process, told apart from a later one with the same number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProcessId {
-    /// The kernel's number.
-    pub pid: i32,
-    /// When it started, in clock ticks since boot: field 22 of `/proc/PID/stat`.
-    pub start: u64,
+/// How long the kernel may take to end every process of a sandbox.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Ends a sandbox at once and waits until its first process is gone, and with it every other.
+///
+/// # Errors
+/// When it may not be ended, or still runs after ten seconds.
+pub(crate) fn end(instance: &Instance) -> io::Result<()> {
+    // Opened first: afterwards the number may belong to another process.
+    let descriptor = pidfd(instance.init.pid);
+    if !instance.kill()? {
+        return Ok(());
+    }
+    match descriptor {
+        Ok(descriptor) => wait(&descriptor),
+        Err(_) => Ok(()),
+    }
 }
 
-impl ProcessId {
-    /// Whether it still runs. A zombie does not.
-    #[must_use]
-    pub fn is_alive(self) -> bool {
-        stat(self.pid).is_some_and(|(state, start)| start == self.start && state != 'Z')
-    }
-
-    /// Ends it at once and waits until the kernel has taken it down.
-    ///
-    /// # Errors
-    /// When it may not be signalled, or still runs after five seconds.
-    pub fn kill(self) -> io::Result<()> {
-        if !self.is_alive() {
-            return Ok(());
-        }
-        let descriptor = pidfd(self.pid)?;
-        // The number may have been given away between the look and the descriptor.
-        if !self.is_alive() {
-            return Ok(());
-        }
-        match kill(Pid::from_raw(self.pid), Signal::SIGKILL) {
-            Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
-            Err(e) => return Err(e.into()),
-        }
-        wait(&descriptor, Duration::from_secs(5))
+/// Waits for the end of a process.
+pub(crate) async fn ended(pid: i32) {
+    let Ok(descriptor) = pidfd(pid) else { return };
+    // SAFETY: the descriptor is owned by what is registered and stays open until that is dropped.
+    if let Ok(descriptor) = unsafe { AsyncFd::register(descriptor) } {
+        let _ = descriptor.readable().await;
     }
 }
 
@@ -52,7 +41,7 @@ impl ProcessId {
 ///
 /// # Errors
 /// When there is no such process.
-pub fn pidfd(pid: i32) -> io::Result<OwnedFd> {
+fn pidfd(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes two integers and gives a new descriptor or -1.
     let fd = unsafe { nix::libc::syscall(nix::libc::SYS_pidfd_open, pid, 0) };
     if fd < 0 {
@@ -63,40 +52,11 @@ pub fn pidfd(pid: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn wait(descriptor: &OwnedFd, limit: Duration) -> io::Result<()> {
+fn wait(descriptor: &OwnedFd) -> io::Result<()> {
     let mut fds = [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)];
-    let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+    let limit = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
     match poll(&mut fds, limit)? {
-        0 => Err(io::Error::new(io::ErrorKind::TimedOut, "the process does not end")),
+        0 => Err(io::Error::new(io::ErrorKind::TimedOut, "its processes do not end")),
         _ => Ok(()),
-    }
-}
-
-/// State and start time. The command's name, in brackets, may hold anything, so read after it.
-fn stat(pid: i32) -> Option<(char, u64)> {
-    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let text = String::from_utf8_lossy(&text);
-    let mut fields = text.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(18)?.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_is_told_apart_from_a_later_one_with_its_number() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let pid = child.id().cast_signed();
-        let (_, start) = stat(pid).unwrap();
-        let ours = ProcessId { pid, start };
-        assert!(ours.is_alive());
-        assert!(!ProcessId { pid, start: start + 1 }.is_alive());
-        ProcessId { pid, start: start + 1 }.kill().unwrap();
-        assert!(ours.is_alive(), "another process's identity must not end this one");
-        ours.kill().unwrap();
-        child.wait().unwrap();
-        assert!(!ours.is_alive());
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::fs;
 
+use atelier_launch::Instance;
 use uuid::Uuid;
 
 use crate::cgroup::{Cgroup, Cgroups};
-use crate::process::ProcessId;
 use crate::spec::Folders;
-use crate::{SandboxError, Sandboxes, disk, store};
+use crate::{SandboxError, Sandboxes, disk, process, store};
 
 /// What was found and put right.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Sandboxes {
         let mut report = Reconciled::default();
         for row in store::sandbox_list(&self.store).await? {
             match row.running {
-                Some(running) if running.init.is_alive() && wanted.contains(&row.id) => {
+                Some(running) if running.instance.is_alive() && wanted.contains(&row.id) => {
                     if self.live(row.id).is_none() {
                         self.adopt(row.id, running);
                         report.adopted += 1;
@@ -66,13 +66,12 @@ impl Sandboxes {
 
     async fn end_stray(&self, id: Uuid, report: &mut Reconciled) {
         let folders = self.folders(id);
-        if let Some(instance) = atelier_launch::read_instance(folders.root()) {
-            let stray = ProcessId { pid: instance.pid, start: instance.start };
-            if stray.is_alive() {
-                match stray.kill() {
-                    Ok(()) => report.mended.push(format!("ended a stray sandbox {id}")),
-                    Err(error) => tracing::error!(%error, %id, "a stray sandbox can't be ended"),
-                }
+        if let Ok(Some(stray)) = Instance::load(folders.root())
+            && stray.is_alive()
+        {
+            match process::end(&stray) {
+                Ok(()) => report.mended.push(format!("ended a stray sandbox {id}")),
+                Err(error) => tracing::error!(%error, %id, "a stray sandbox can't be ended"),
             }
         }
         remove_traces(&folders, None, &self.cgroups).await;

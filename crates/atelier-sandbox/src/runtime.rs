@@ -5,10 +5,10 @@ use std::path::Path;
 use std::pin::Pin;
 
 use atelier_api::system::Check;
+use atelier_launch::Instance;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Cgroup;
-use crate::process::ProcessId;
 use crate::spec::{Folders, SandboxSpec};
 use crate::{HostRuntime, SandboxError};
 
@@ -22,6 +22,8 @@ pub trait Runtime: Send + Sync + std::fmt::Debug {
     fn name(&self) -> &'static str;
     /// What this machine has and lacks for it.
     fn probe(&self) -> Vec<Check>;
+    /// Whether its sandboxes can mount overlays on this machine; it is tried.
+    fn mounts_overlays(&self) -> bool;
     /// What its sandboxes can do.
     fn capabilities(&self) -> Capabilities;
     /// Starts a sandbox and gives it when its guest answers. Its processes outlive the caller.
@@ -53,18 +55,18 @@ pub struct Capabilities {
 /// A sandbox that runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
-    /// Its first process: when it ends, all of the sandbox has ended.
-    pub init: ProcessId,
+    /// Its processes: when the first ends, all of the sandbox has ended.
+    pub instance: Instance,
     /// Its control group.
     pub cgroup: Cgroup,
     /// What is different from the usual, a sentence each.
     pub notes: Vec<String>,
 }
 
-/// Every runtime that there is.
+/// Every runtime that there is, for the home folder `home`.
 ///
 /// # Errors
 /// When the guest can't be unpacked below `bin`.
-pub fn runtimes(bin: &Path) -> Result<Vec<Box<dyn Runtime>>, SandboxError> {
-    Ok(vec![Box::new(HostRuntime::new(bin)?)])
+pub fn runtimes(bin: &Path, home: &Path) -> Result<Vec<Box<dyn Runtime>>, SandboxError> {
+    Ok(vec![Box::new(HostRuntime::new(bin, home)?)])
 }

@@ -3,13 +3,12 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use atelier_api::system::Check;
 use atelier_guest::client::Guest;
 use atelier_store::Store;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
@@ -27,6 +26,7 @@ pub struct Sandboxes {
     runtimes: Vec<Box<dyn Runtime>>,
     slots: Mutex<HashMap<Uuid, Arc<Slot>>>,
     ended: broadcast::Sender<Uuid>,
+    can_layer: OnceLock<bool>,
     this: Weak<Self>,
 }
 
@@ -70,7 +70,7 @@ impl Sandboxes {
     /// # Errors
     /// When the home can't be written.
     pub fn open(places: Places, store: Store) -> Result<Arc<Self>, SandboxError> {
-        let runtimes = runtimes(&places.bin)?;
+        let runtimes = runtimes(&places.bin, &places.home)?;
         let cgroups = Cgroups::find(&places.cgroup);
         if let Cgroups::Absent { why, .. } = &cgroups {
             tracing::warn!(why, "no control groups: limits can't be enforced");
@@ -83,6 +83,7 @@ impl Sandboxes {
             runtimes,
             slots: Mutex::default(),
             ended,
+            can_layer: OnceLock::new(),
             this: this.clone(),
         }))
     }
@@ -100,6 +101,12 @@ impl Sandboxes {
     #[must_use]
     pub fn probe(&self) -> Vec<Check> {
         self.runtimes.iter().flat_map(|runtime| runtime.probe()).collect()
+    }
+
+    /// Whether workspaces can be layered here: whether a sandbox can mount overlays. Tried once.
+    #[must_use]
+    pub fn can_layer(&self) -> bool {
+        *self.can_layer.get_or_init(|| self.runtimes.iter().all(|r| r.mounts_overlays()))
     }
 
     /// What stands in the way of limits on this machine, if something does.
@@ -148,7 +155,7 @@ impl Sandboxes {
     pub fn live(&self, id: Uuid) -> Option<Live> {
         let slot = self.slots().get(&id).cloned()?;
         let live = slot.live().clone();
-        live.filter(|live| live.running.init.is_alive())
+        live.filter(|live| live.running.instance.is_alive())
     }
 
     /// Every sandbox that runs.
@@ -200,21 +207,17 @@ impl Sandboxes {
         let live = Live { running, guest, used, met };
         *self.slot(id).live() = Some(live.clone());
         if let Some(this) = self.this.upgrade() {
-            let pid = live.running.init.pid;
+            let pid = live.running.instance.init.pid;
             tokio::spawn(async move { this.wait_for_end(id, pid).await });
         }
         live
     }
 
     async fn wait_for_end(&self, id: Uuid, pid: i32) {
-        if let Ok(descriptor) = process::pidfd(pid)
-            && let Ok(descriptor) = AsyncFd::new(descriptor)
-        {
-            let _ = descriptor.readable().await;
-        }
+        process::ended(pid).await;
         let slot = self.slot(id);
         let _change = slot.change.lock().await;
-        let ours = slot.live().as_ref().is_some_and(|live| live.running.init.pid == pid);
+        let ours = slot.live().as_ref().is_some_and(|live| live.running.instance.init.pid == pid);
         if ours {
             self.clean_up(id).await;
         }
@@ -227,10 +230,10 @@ impl Sandboxes {
     pub async fn stop(&self, id: Uuid) -> Result<(), SandboxError> {
         let slot = self.slot(id);
         let _change = slot.change.lock().await;
-        let init = slot.live().as_ref().map(|live| live.running.init);
-        if let Some(init) = init {
+        let instance = slot.live().as_ref().map(|live| live.running.instance.clone());
+        if let Some(instance) = instance {
             let root = self.folders(id).root().to_owned();
-            tokio::task::spawn_blocking(move || init.kill())
+            tokio::task::spawn_blocking(move || process::end(&instance))
                 .await
                 .unwrap_or_else(|e| Err(std::io::Error::other(e)))
                 .map_err(SandboxError::io("ending the processes of", root))?;

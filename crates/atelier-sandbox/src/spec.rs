@@ -55,10 +55,10 @@ impl Folders {
     pub fn socket(&self) -> PathBuf {
         self.root.join("guest.sock")
     }
-    /// The kept output of its commands.
+    /// The kept output of its commands; it counts towards the limit on disk.
     #[must_use]
-    pub fn spool(&self) -> PathBuf {
-        self.root.join("spool")
+    pub fn spool(&self, limits: &Resources) -> PathBuf {
+        self.layers(limits).join("spool")
     }
     /// What launcher, guest and network stack said.
     #[must_use]

@@ -4,7 +4,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use atelier_api::Problem;
+use atelier_api::{ExitCode, Fault, Problem};
 use atelier_api::system::{Check, Verdict};
 use atelier_config::Home;
 use atelier_store::{Store, StoreError, quarantine};
@@ -41,20 +41,20 @@ fn database(home: &Home) -> Check {
     if !path.exists() {
         return ok("database", "none yet");
     }
-    match on_a_runtime(Store::open(&path)) {
-        Ok(_) => ok("database", "sound"),
-        Err(error) => Check {
-            name: "database".into(),
+    match wait(Store::open(&path)) {
+        Ok(Ok(_)) => ok("database", "sound"),
+        Ok(Err(error)) => Check {
             verdict: Verdict::Failed,
-            remedy: atelier_api::Fault::hints(&error).into_iter().next(),
+            remedy: error.hints().into_iter().next(),
             fixable: matches!(error, StoreError::Corrupt { .. }),
-            detail: error.to_string(),
+            ..ok("database", &error.to_string())
         },
+        Err(problem) => Check { verdict: Verdict::Failed, ..ok("database", &problem.detail) },
     }
 }
 
 /// Mends what keeps the control plane from starting: a damaged database is moved aside, and the
-/// environments are read back from their folders.
+/// environments are read back from their folders. For callers without an asynchronous runtime.
 ///
 /// # Errors
 /// When the file can't be moved, or the new one can't be written.
@@ -63,22 +63,14 @@ pub fn repair(home: &Home) -> Result<Vec<Check>, Problem> {
     if !path.exists() {
         return Ok(vec![ok("database", "none yet")]);
     }
-    match on_a_runtime(Store::open(&path)) {
+    match wait(Store::open(&path))? {
         Ok(_) => Ok(vec![ok("database", "sound")]),
         Err(StoreError::Corrupt { .. }) => {
             let aside = quarantine(&path).map_err(|e| {
-                Problem::new(
-                    "store.quarantine",
-                    atelier_api::ExitCode::Failed,
-                    format!("{} can't be moved aside: {e}", path.display()),
-                )
+                let detail = format!("{} can't be moved aside: {e}", path.display());
+                Problem::new("store.quarantine", ExitCode::Failed, detail)
             })?;
-            let restored = on_a_runtime(async {
-                let store = Store::open(&path).await?;
-                let restored = atelier_run::restore(home, &store).await;
-                store.close().await;
-                restored
-            })?;
+            let restored = wait(restore(home))??;
             let detail = format!(
                 "it was damaged; it is at {} now, and {restored} environments were read back",
                 aside.display()
@@ -89,17 +81,20 @@ pub fn repair(home: &Home) -> Result<Vec<Check>, Problem> {
     }
 }
 
-/// These functions are called where there is no runtime: from the command line.
-fn on_a_runtime<T>(future: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(future),
-        Err(error) => Err(StoreError::Query(sqlx_error(error))),
-    }
+async fn restore(home: &Home) -> Result<usize, Problem> {
+    let store = Store::open(&home.database()).await?;
+    let restored = atelier_run::restore(home, &store).await;
+    store.close().await;
+    restored
 }
 
-fn sqlx_error(error: std::io::Error) -> atelier_store::SqlError {
-    atelier_store::SqlError::Io(error)
+/// Runs a future to its end, for callers from the command line.
+fn wait<T>(future: impl Future<Output = T>) -> Result<T, Problem> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| {
+        Problem::new("internal", ExitCode::Failed, format!("no runtime can be made: {e}"))
+    })?;
+    Ok(runtime.block_on(future))
 }
 
 fn home(path: &Path) -> Check {

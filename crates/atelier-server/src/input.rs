@@ -44,11 +44,9 @@ fn add(fields: &mut Map<String, Value>, schema: &Value, name: String, text: Stri
         _ => Value::String(text),
     };
     match fields.get_mut(&name) {
-        _ if is("array") && !fields.contains_key(&name) => {
-            fields.insert(name, Value::Array(vec![value]));
-        }
         Some(Value::Array(list)) => list.push(value),
         _ => {
+            let value = if is("array") { Value::Array(vec![value]) } else { value };
             fields.insert(name, value);
         }
     }

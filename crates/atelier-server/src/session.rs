@@ -122,13 +122,13 @@ async fn follow(
     };
     match ended {
         Some(ended) => {
-            app.workshop.finish(&attached).await?;
+            app.workshop.finish(&mut attached).await?;
             say(sink, &exit(ended)).await;
         }
         // The terminal is gone: as with ssh, the command is told.
         None => {
             attached.hang_up().await;
-            app.workshop.finish(&attached).await?;
+            app.workshop.finish(&mut attached).await?;
         }
     }
     Ok(())
@@ -158,7 +158,7 @@ async fn send_output(attached: &mut Attached, sink: &mut Sink) -> Result<Ended, 
 async fn receive(source: &mut Source, input: &atelier_run::Input, terminal: bool) {
     while let Some(Ok(message)) = source.next().await {
         let sent = match message {
-            Message::Binary(bytes) => input.send(&bytes, terminal).await,
+            Message::Binary(bytes) => input.send(bytes, terminal).await,
             Message::Text(text) => match serde_json::from_str(&text) {
                 Ok(ToServer::Resize(size)) => input.resize(size).await,
                 Ok(ToServer::Signal { signal }) => input.signal(signal).await,

@@ -1,2 +1,12 @@
-//! The binary: wires every part together.
-fn main() {}
+//! The binary: the one place that knows everyone. What a command means is elsewhere; here the
+//! parts are handed to one another.
+
+mod build;
+mod logs;
+mod wiring;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    atelier_cli::main(&wiring::Wiring)
+}

@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::files::beneath::open_root;
 use crate::files::copy::{Item, Job, Outcome, copy};
 use crate::files::entry::{Entry, Kind, is_below, order};
-use crate::files::scan::Scan;
+use crate::files::scan::{Scan, now};
 
 /// A change of a file moves its `ctime` to the kernel's clock, which stands still between two
-/// ticks (4 ms at 250 Hz). What changed this shortly before the scan may have changed again
+/// ticks (4 ms at 250 Hz). What changed this shortly before it was copied may have changed again
 /// unseen, and is copied once more. Nanoseconds.
 const RACY: i64 = 50_000_000;
 /// Up to this many changed paths a layer is always better than a new base.
@@ -138,8 +138,7 @@ pub(crate) fn make_layer(
 ) -> Result<Outcome> {
     let source = open_root(project).map_err(|e| Error::io("open", project, e))?;
     let fd = open_root(target).map_err(|e| Error::io("open", target, e))?;
-    let in_base =
-        |path: &[u8]| base.entries.binary_search_by(|e| order(&e.path, path)).is_ok();
+    let in_base = |path: &[u8]| base.entries.binary_search_by(|e| order(&e.path, path)).is_ok();
     let item = |entry| Item { entry, source: 0, link: false };
     copy(&Job {
         sources: &[source.as_fd()],
@@ -161,6 +160,7 @@ pub(crate) fn make_base(
     scan: &Scan,
     previous: Option<(&Path, &Manifest)>,
 ) -> Result<Outcome> {
+    let started = now();
     let tree = new.join("tree");
     std::fs::create_dir(&tree).map_err(|e| Error::io("create", &tree, e))?;
     let fd = open_root(&tree).map_err(|e| Error::io("open", &tree, e))?;
@@ -185,7 +185,7 @@ pub(crate) fn make_base(
         hide: &|_| false,
         frozen: false,
     })?;
-    write_manifest(new, scan, &outcome)?;
+    write_manifest(new, started, scan, &outcome)?;
     Ok(outcome)
 }
 
@@ -197,13 +197,9 @@ fn mark_unchanged(base: &Manifest, scan: &Scan, unchanged: &mut [bool]) {
     }
 }
 
-fn write_manifest(new: &Path, scan: &Scan, outcome: &Outcome) -> Result<()> {
+fn write_manifest(new: &Path, started: i64, scan: &Scan, outcome: &Outcome) -> Result<()> {
     use std::io::Write;
-    let manifest = Manifest {
-        started: scan.started,
-        root: scan.root.clone(),
-        entries: outcome.copied.clone(),
-    };
+    let manifest = Manifest { started, root: scan.root.clone(), entries: outcome.copied.clone() };
     let path = new.join("manifest");
     let fail = |e| Error::io("write", &path, e);
     let mut file = std::fs::File::create(&path).map_err(fail)?;

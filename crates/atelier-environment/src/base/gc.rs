@@ -82,7 +82,8 @@ fn collect_project(dir: &Path, in_use: &[String], collected: &mut Collected) -> 
     for path in all {
         collect_leftover(&path, collected)?;
         let name = String::from_utf8_lossy(name_of(&path)).into_owned();
-        let candidate = number(&path).map_or(name.starts_with("ref-"), |n| !alive || Some(n) != newest);
+        let candidate =
+            number(&path).map_or(name.starts_with("ref-"), |n| !alive || Some(n) != newest);
         if !candidate || in_use.iter().any(|id| *id == format!("{project}/{name}")) {
             continue;
         }

@@ -14,7 +14,7 @@ const END: &[u8; 4] = b"END\n";
 /// What a base was copied from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Manifest {
-    /// When the scan began that it was made from, nanoseconds since 1970.
+    /// When the copying began, nanoseconds since 1970.
     pub started: i64,
     pub root: Entry,
     /// In the order of a depth-first walk.

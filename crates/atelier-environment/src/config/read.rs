@@ -93,9 +93,7 @@ fn words(error: &serde_saphyr::Error) -> (String, Option<String>) {
             let near = nearest(variant, expected);
             (format!("`{variant}` is none of {}", expected.join(", ")), near)
         }
-        E::DuplicateMappingKey { key: Some(key), .. } => {
-            (format!("`{key}` is given twice"), None)
-        }
+        E::DuplicateMappingKey { key: Some(key), .. } => (format!("`{key}` is given twice"), None),
         other => {
             let options = serde_saphyr::RenderOptions::default();
             let text = other.render_with_options(options);

@@ -12,14 +12,46 @@ struct Known {
 }
 
 const KNOWN: [Known; 9] = [
-    Known { file: "package-lock.json", init: "npm ci", commands: &[("test", "npm test"), ("start", "npm start")] },
-    Known { file: "pnpm-lock.yaml", init: "pnpm install --frozen-lockfile", commands: &[("test", "pnpm test"), ("start", "pnpm start")] },
-    Known { file: "yarn.lock", init: "yarn install", commands: &[("test", "yarn test"), ("start", "yarn start")] },
-    Known { file: "package.json", init: "npm install", commands: &[("test", "npm test"), ("start", "npm start")] },
-    Known { file: "Cargo.toml", init: "cargo fetch", commands: &[("test", "cargo test"), ("build", "cargo build")] },
-    Known { file: "go.mod", init: "go mod download", commands: &[("test", "go test ./..."), ("build", "go build ./...")] },
-    Known { file: "pyproject.toml", init: "python3 -m venv .venv && .venv/bin/pip install -e .", commands: &[("test", ".venv/bin/python -m pytest")] },
-    Known { file: "requirements.txt", init: "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt", commands: &[("test", ".venv/bin/python -m pytest")] },
+    Known {
+        file: "package-lock.json",
+        init: "npm ci",
+        commands: &[("test", "npm test"), ("start", "npm start")],
+    },
+    Known {
+        file: "pnpm-lock.yaml",
+        init: "pnpm install --frozen-lockfile",
+        commands: &[("test", "pnpm test"), ("start", "pnpm start")],
+    },
+    Known {
+        file: "yarn.lock",
+        init: "yarn install",
+        commands: &[("test", "yarn test"), ("start", "yarn start")],
+    },
+    Known {
+        file: "package.json",
+        init: "npm install",
+        commands: &[("test", "npm test"), ("start", "npm start")],
+    },
+    Known {
+        file: "Cargo.toml",
+        init: "cargo fetch",
+        commands: &[("test", "cargo test"), ("build", "cargo build")],
+    },
+    Known {
+        file: "go.mod",
+        init: "go mod download",
+        commands: &[("test", "go test ./..."), ("build", "go build ./...")],
+    },
+    Known {
+        file: "pyproject.toml",
+        init: "python3 -m venv .venv && .venv/bin/pip install -e .",
+        commands: &[("test", ".venv/bin/python -m pytest")],
+    },
+    Known {
+        file: "requirements.txt",
+        init: "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt",
+        commands: &[("test", ".venv/bin/python -m pytest")],
+    },
     Known { file: "Makefile", init: "make", commands: &[("test", "make test")] },
 ];
 
@@ -37,7 +69,8 @@ pub fn template(root: &Path, name: &Name) -> String {
     match known {
         Some(known) => {
             text += &format!("# (found {})\ninit: {}\n\n", known.file, known.init);
-            text += "# Commands by name: `atelier run ENV test` runs the one called test.\ncommands:\n";
+            text +=
+                "# Commands by name: `atelier run ENV test` runs the one called test.\ncommands:\n";
             for (name, command) in known.commands {
                 text += &format!("  {name}: {command}\n");
             }
@@ -99,7 +132,11 @@ mod tests {
         let uncommented: String = text
             .lines()
             .filter_map(|l| l.strip_prefix("# ").or_else(|| l.strip_prefix("#")))
-            .filter(|l| l.starts_with("  ") || l.split_once(':').is_some_and(|(k, _)| !k.contains(' ') && !k.is_empty() && k != "Reference"))
+            .filter(|l| {
+                l.starts_with("  ")
+                    || l.split_once(':')
+                        .is_some_and(|(k, _)| !k.contains(' ') && !k.is_empty() && k != "Reference")
+            })
             .map(|l| format!("{l}\n"))
             .collect();
         let config = Config::parse(uncommented.as_bytes(), Path::new("atelier.yaml")).unwrap();

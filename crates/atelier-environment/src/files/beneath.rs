@@ -21,7 +21,12 @@ pub(crate) fn open_root(path: &Path) -> Result<OwnedFd> {
 }
 
 /// Opens `path` below `root`; an empty path is the root itself.
-pub(crate) fn open(root: BorrowedFd<'_>, path: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+pub(crate) fn open(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    flags: OFlags,
+    mode: Mode,
+) -> Result<OwnedFd> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
     let whole = if path.is_empty() { b".".as_slice() } else { path };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -134,7 +139,9 @@ mod tests {
         std::os::unix::fs::symlink("d", tmp.path().join("in")).unwrap();
         let root = open_root(tmp.path()).unwrap();
         for opener in [open, walk] {
-            let read = |p: &[u8]| opener(root.as_fd(), p, OFlags::RDONLY | OFlags::NOFOLLOW, Mode::empty());
+            let read = |p: &[u8]| {
+                opener(root.as_fd(), p, OFlags::RDONLY | OFlags::NOFOLLOW, Mode::empty())
+            };
             assert!(read(b"d/f").is_ok());
             for path in [b"out/passwd".as_slice(), b"in/f", b"../x", b"d/../../x"] {
                 assert!(read(path).is_err(), "{}", String::from_utf8_lossy(path));

@@ -5,28 +5,22 @@
 //! changing, is reported. Nothing here decides *what* to copy.
 
 use std::collections::HashMap;
-use std::ffi::CString;
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, fstat, linkat, mkdirat, mknodat, openat, readlinkat,
-    symlinkat, unlinkat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, linkat, mkdirat, mknodat};
 use rustix::io::Errno;
 
-use super::beneath::{open_dir, open_file, split, stat_at};
+use super::beneath::{open_dir, split};
+use super::copy_one::{Done, One, Step};
 use super::data::Copier;
 use super::entry::{Entry, Kind, order};
 use super::scan::{Skipped, threads};
 use crate::error::{Error, Result};
 use crate::quote::as_path;
 
-/// How often a file that changes under our hands is copied before we report it.
-const ATTEMPTS: usize = 3;
 /// Below this many files a second thread costs more than it brings.
 const PARALLEL_FROM: usize = 48;
 /// Files that a thread takes at a time.
@@ -69,20 +63,17 @@ pub(crate) struct Outcome {
     pub bytes: u64,
 }
 
-/// What came of one path.
-enum Done {
-    Copied(Entry, u64),
-    /// Copied, but it was changing all the time.
-    Torn(Entry, u64),
-    Gone,
-    Skipped(&'static str),
-}
-
 type Failure = (&'static str, Vec<u8>, std::io::Error);
 
 /// Copies everything that the job lists.
 pub(crate) fn copy(job: &Job<'_>) -> Result<Outcome> {
-    let mut run = Run { job, copier: Copier::new(), stop: AtomicBool::new(false), outcome: Outcome::default(), lost: Vec::new() };
+    let mut run = Run {
+        job,
+        copier: Copier::new(),
+        stop: AtomicBool::new(false),
+        outcome: Outcome::default(),
+        lost: Vec::new(),
+    };
     run.all().map_err(|(doing, path, error)| {
         let needed = job.items.iter().filter(|i| !i.link).map(|i| i.entry.size).sum();
         Error::io(doing, &job.target_path.join(as_path(&path)), error).needing(needed)
@@ -244,7 +235,9 @@ impl<'a> Run<'a> {
         let copied: HashMap<Vec<u8>, Entry> =
             self.outcome.copied.iter().map(|e| (e.path.clone(), e.clone())).collect();
         for (leader, item) in links {
-            let leader = copied.get(&files[*leader].entry.path).filter(|e| self.job.frozen || e.ino == item.entry.ino);
+            let leader = copied
+                .get(&files[*leader].entry.path)
+                .filter(|e| self.job.frozen || e.ino == item.entry.ino);
             let done = match leader {
                 Some(leader) => self.link(leader, item),
                 None => Hands::new(self).one(item),
@@ -255,7 +248,11 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn link(&self, leader: &Entry, item: &Item<'a>) -> Result<Done, (&'static str, std::io::Error)> {
+    fn link(
+        &self,
+        leader: &Entry,
+        item: &Item<'a>,
+    ) -> Result<Done, (&'static str, std::io::Error)> {
         let target = self.job.target;
         let open = |path| open_dir(target, path).map_err(|e| ("open", e.into()));
         let (from_dir, from) = split(&leader.path);
@@ -306,8 +303,6 @@ struct Hands<'a> {
     buffer: Vec<u8>,
 }
 
-type Step<T> = Result<T, (&'static str, std::io::Error)>;
-
 impl<'a> Hands<'a> {
     fn new(run: &'a Run<'_>) -> Self {
         Self {
@@ -332,99 +327,5 @@ impl<'a> Hands<'a> {
         }
         let one = One { copier: &self.run.copier, from, to, name };
         one.copy(item.entry.clone(), &mut self.buffer)
-    }
-}
-
-/// One name in two open folders.
-struct One<'a> {
-    copier: &'a Copier,
-    from: BorrowedFd<'a>,
-    to: BorrowedFd<'a>,
-    name: &'a [u8],
-}
-
-impl One<'_> {
-    fn copy(&self, mut entry: Entry, buffer: &mut Vec<u8>) -> Step<Done> {
-        for attempt in 1..=ATTEMPTS {
-            let done = match entry.kind {
-                Kind::File => self.file(&entry, buffer, attempt == ATTEMPTS)?,
-                Kind::Symlink => self.symlink(&entry)?,
-                Kind::Fifo => Some(self.fifo(&entry)?),
-                _ => return Ok(Done::Skipped("it changed while it was copied")),
-            };
-            if let Some(done) = done {
-                return Ok(done);
-            }
-            let _ = unlinkat(self.to, self.name, AtFlags::empty());
-            match stat_at(self.from, self.name).map_err(|e| ("read", e.into()))? {
-                Some(stat) => entry = Entry::new(entry.path, &stat),
-                None => return Ok(Done::Gone),
-            }
-        }
-        Ok(Done::Skipped("it kept changing while it was copied"))
-    }
-
-    /// `None`: it changed meanwhile, look again.
-    fn file(&self, entry: &Entry, buffer: &mut Vec<u8>, last: bool) -> Step<Option<Done>> {
-        let from = match open_file(self.from, self.name) {
-            Ok(fd) => fd,
-            Err(Errno::ACCESS | Errno::PERM) => {
-                return Ok(Some(Done::Skipped("it cannot be read")));
-            }
-            Err(Errno::NOENT) => return Ok(Some(Done::Gone)),
-            Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Ok(None),
-            Err(error) => return Err(("read", error.into())),
-        };
-        let look = || fstat(&from).map_err(|e| ("read", e.into()));
-        let before = Entry::new(entry.path.clone(), &look()?);
-        if before.kind != Kind::File {
-            return Ok(None);
-        }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let to = openat(self.to, self.name, flags | OFlags::NOFOLLOW, Mode::RUSR | Mode::WUSR)
-            .map_err(|e| ("write", e.into()))?;
-        let mut reader = File::from(from.try_clone().map_err(|e| ("read", e))?);
-        let mut writer = File::from(to);
-        let bytes = self
-            .copier
-            .contents(&mut reader, &mut writer, &before, buffer)
-            .map_err(|e| ("write", e))?;
-        let after = Entry::new(entry.path.clone(), &look()?);
-        let calm = before.is_unchanged(&after);
-        if !calm && !last {
-            return Ok(None);
-        }
-        self.copier
-            .metadata(Some(from.as_fd()), writer.as_fd(), &before)
-            .map_err(|e| ("set the metadata of", e.into()))?;
-        Ok(Some(if calm { Done::Copied(before, bytes) } else { Done::Torn(before, bytes) }))
-    }
-
-    fn symlink(&self, entry: &Entry) -> Step<Option<Done>> {
-        let target: CString = match readlinkat(self.from, self.name, Vec::new()) {
-            Ok(target) => target,
-            Err(Errno::NOENT) => return Ok(Some(Done::Gone)),
-            Err(Errno::INVAL) => return Ok(None),
-            Err(error) => return Err(("read", error.into())),
-        };
-        symlinkat(target.as_c_str(), self.to, self.name).map_err(|e| ("write", e.into()))?;
-        self.finish(entry)?;
-        Ok(Some(Done::Copied(entry.clone(), 0)))
-    }
-
-    fn fifo(&self, entry: &Entry) -> Step<Done> {
-        let mode = Mode::from_raw_mode(entry.mode);
-        mknodat(self.to, self.name, FileType::Fifo, mode, 0).map_err(|e| ("write", e.into()))?;
-        // The umask took bits away; a fresh FIFO in a folder of our own can be changed by name.
-        rustix::fs::chmodat(self.to, self.name, mode, AtFlags::empty())
-            .map_err(|e| ("write", e.into()))?;
-        self.finish(entry)?;
-        Ok(Done::Copied(entry.clone(), 0))
-    }
-
-    fn finish(&self, entry: &Entry) -> Step<()> {
-        self.copier
-            .metadata_at(self.to, self.name, entry)
-            .map_err(|e| ("set the metadata of", e.into()))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{
@@ -82,7 +82,12 @@ impl Copier {
     }
 
     /// The same for a symlink or FIFO, which is not opened.
-    pub(crate) fn metadata_at(&self, dir: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> Result<()> {
+    pub(crate) fn metadata_at(
+        &self,
+        dir: BorrowedFd<'_>,
+        name: &[u8],
+        entry: &Entry,
+    ) -> Result<()> {
         if self.as_root && (entry.uid, entry.gid) != (0, 0) {
             let flags = AtFlags::SYMLINK_NOFOLLOW;
             keep_going(chownat(dir, name, Some(uid(entry)), Some(gid(entry)), flags))?;
@@ -167,17 +172,13 @@ fn sparse(from: &mut File, to: &mut File, size: u64) -> std::io::Result<u64> {
 
 /// Copies the `user.*` attributes, but for the kernel's own marks of overlay layers.
 fn copy_xattrs(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
-    let length = match flistxattr(from, &mut [0_u8; 0]) {
-        Ok(length) => length,
+    let mut list = [0; XATTR_LIMIT];
+    let used = match flistxattr(from, list.as_mut_slice()) {
+        Ok(used) => used,
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
         Err(error) => return Err(error),
     };
-    if length == 0 {
-        return Ok(());
-    }
-    let mut list = vec![0; length.max(XATTR_LIMIT)];
-    let used = flistxattr(from, list.as_mut_slice())?;
-    for name in list[..used].split(|b| *b == 0) {
+    for name in list[..used].split(|b| *b == 0).filter(|n| !n.is_empty()) {
         if !name.starts_with(b"user.") || name.starts_with(OVERLAY_MARKS) {
             continue;
         }
@@ -190,4 +191,3 @@ fn copy_xattrs(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
     }
     Ok(())
 }
-

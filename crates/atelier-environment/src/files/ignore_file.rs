@@ -23,6 +23,11 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
+    /// Rules that were read elsewhere and hold everywhere.
+    pub(crate) fn given(above: Option<Arc<Self>>, own: Gitignore) -> Arc<Self> {
+        Arc::new(Self { above, dir: Vec::new(), own })
+    }
+
     /// Rules given as text, which hold in `dir` and below.
     pub(crate) fn from_text(above: Option<Arc<Self>>, dir: &[u8], text: &[u8]) -> Arc<Self> {
         let mut builder = GitignoreBuilder::new("");

@@ -3,6 +3,7 @@
 
 pub(crate) mod beneath;
 pub(crate) mod copy;
+mod copy_one;
 pub(crate) mod data;
 pub(crate) mod entry;
 pub(crate) mod ignore_file;

@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, chmodat, fstat, renameat, unlinkat};
+use rustix::fs::{AtFlags, Mode, RenameFlags, chmodat, fstat, renameat_with, unlinkat};
 use rustix::io::Errno;
 
 use super::beneath::{join, names, open_dir, open_root, split, stat_at};
@@ -85,21 +85,25 @@ impl Remover<'_> {
             return Ok(None);
         }
         if path.is_empty() {
-            return Ok(Some(name.to_vec()));
+            Ok(Some(name.to_vec()))
+        } else {
+            self.lift(dir, name, &entry).map(Some)
         }
+    }
+
+    /// Moves a folder up to the top under a name that is free there.
+    fn lift(&mut self, dir: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> Result<Vec<u8>> {
         loop {
             self.lifted += 1;
             let lifted = format!(".atelier-delete-{}", self.lifted).into_bytes();
-            if stat_at(self.top, &lifted).map_err(fail)?.is_some() {
-                continue;
-            }
-            return match renameat(dir, name, self.top, &lifted) {
-                Ok(()) => Ok(Some(lifted)),
+            match renameat_with(dir, name, self.top, &lifted, RenameFlags::NOREPLACE) {
+                Ok(()) => return Ok(lifted),
+                Err(Errno::EXIST) => {}
                 Err(Errno::BUSY | Errno::XDEV) => {
-                    Err(Error::Mounted { path: self.path.join(as_path(&entry.path)) })
+                    return Err(Error::Mounted { path: self.path.join(as_path(&entry.path)) });
                 }
-                Err(error) => Err(fail(error)),
-            };
+                Err(error) => return Err(self.fail(&entry.path, error)),
+            }
         }
     }
 
@@ -120,7 +124,7 @@ impl Remover<'_> {
 
 /// The bytes that a tree takes on the disk, each hard link once. Folders that cannot be read
 /// count as nothing.
-pub(crate) fn disk_usage(path: &Path) -> Result<u64> {
+pub fn disk_usage(path: &Path) -> Result<u64> {
     let scan = super::scan::scan(path, &super::scan::ScanOptions::default())?;
     let mut seen = std::collections::HashSet::new();
     let counted = scan.entries.iter().filter(|e| e.nlink <= 1 || seen.insert((e.dev, e.ino)));
@@ -142,7 +146,8 @@ mod tests {
         symlink("..", victim.join("out")).unwrap();
         symlink(tmp.path().join("keep"), victim.join("work/keep")).unwrap();
         std::fs::write(victim.join(".atelier-delete-1"), "a name like ours").unwrap();
-        std::fs::set_permissions(victim.join("work/work"), PermissionsExt::from_mode(0)).unwrap();
+        std::fs::set_permissions(victim.join("work/work"), PermissionsExt::from_mode(0o000))
+            .unwrap();
         let mut deep = victim.clone();
         for _ in 0..60 {
             deep.push("d".repeat(30));

@@ -62,6 +62,11 @@ impl Merged {
         self.layers.iter().map(|l| l.0).eq(other.layers.iter().map(|l| l.0))
     }
 
+    /// Whether this folder is a top layer over exactly the layers of `lower`.
+    pub(crate) fn shows_below(&self, lower: &Self) -> bool {
+        self.layers.iter().skip(1).map(|l| l.0).eq(lower.layers.iter().map(|l| l.0))
+    }
+
     /// What a name is here; `None` when it is absent or hidden.
     pub(crate) fn child(&self, name: &[u8]) -> Result<Option<Node>, Errno> {
         let path = join(&self.path, name);
@@ -97,6 +102,15 @@ impl Merged {
             }
         }
         Ok(all)
+    }
+
+    /// What a path below this folder is.
+    pub(crate) fn find(&self, path: &[u8]) -> Result<Option<Node>, Errno> {
+        let Some(at) = path.iter().position(|b| *b == b'/') else { return self.child(path) };
+        match self.child(&path[..at])? {
+            Some(Node::Dir(dir)) => dir.find(&path[at + 1..]),
+            _ => Ok(None),
+        }
     }
 
     /// Reads a small regular file in this folder.

@@ -27,10 +27,9 @@ pub(crate) fn of_dir(git: &Merged) -> Option<String> {
 
 /// The same for a repository outside the work tree.
 fn of_git(git: &GitInfo) -> Option<String> {
-    resolve(
-        &|name| std::fs::read(git.git_dir.join(name)).ok(),
-        &|name| std::fs::read(git.common_dir.join(name)).ok(),
-    )
+    resolve(&|name| std::fs::read(git.git_dir.join(name)).ok(), &|name| {
+        std::fs::read(git.common_dir.join(name)).ok()
+    })
 }
 
 type Read<'a> = &'a dyn Fn(&str) -> Option<Vec<u8>>;
@@ -77,10 +76,17 @@ mod tests {
             }
         };
         let cases: [&'static [(&str, &str)]; 3] = [
-            &[("HEAD", "ref: refs/heads/main\n"),
-              ("refs/heads/main", "0123456789abcdef0123456789abcdef01234567\n")],
-            &[("HEAD", "ref: refs/heads/main\n"),
-              ("packed-refs", "# pack-refs with: peeled\n0123456789abcdef0123456789abcdef01234567 refs/heads/main\n")],
+            &[
+                ("HEAD", "ref: refs/heads/main\n"),
+                ("refs/heads/main", "0123456789abcdef0123456789abcdef01234567\n"),
+            ],
+            &[
+                ("HEAD", "ref: refs/heads/main\n"),
+                (
+                    "packed-refs",
+                    "# pack-refs with: peeled\n0123456789abcdef0123456789abcdef01234567 refs/heads/main\n",
+                ),
+            ],
             &[("HEAD", "0123456789abcdef0123456789abcdef01234567\n")],
         ];
         for files in cases {

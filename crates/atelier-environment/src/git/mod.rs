@@ -3,7 +3,7 @@
 
 pub(crate) mod head;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -115,14 +115,6 @@ impl Git {
 }
 
 /// An output of one line as text.
-pub(crate) fn line(output: Vec<u8>) -> String {
-    String::from_utf8_lossy(&output).trim_end().to_owned()
-}
-
-/// `--key=path` for any path.
-pub(crate) fn option(key: &str, path: &Path) -> OsString {
-    let mut option = OsString::from(key);
-    option.push("=");
-    option.push(path);
-    option
+pub(crate) fn line(output: impl AsRef<[u8]>) -> String {
+    String::from_utf8_lossy(output.as_ref()).trim_end().to_owned()
 }

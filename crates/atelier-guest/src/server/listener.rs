@@ -41,7 +41,10 @@ impl Listener {
     fn inherited(fd: RawFd) -> io::Result<Self> {
         // SAFETY: F_SETFD takes a number, and fails when the descriptor is not open.
         if fd < 3 || unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("fd:{fd} is not open")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("fd:{fd} is not open"),
+            ));
         }
         // SAFETY: it is open, and whoever started this process left it to us.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };

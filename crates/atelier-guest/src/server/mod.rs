@@ -16,6 +16,7 @@ mod rpc;
 mod state;
 mod tunnel;
 mod users;
+mod watched;
 
 use std::io;
 use std::os::unix::net::UnixListener;
@@ -60,7 +61,8 @@ async fn run(listener: Listener, options: ServeOptions) -> io::Result<()> {
     let server = Server::new(options);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let reaper = tokio::task::spawn_local(process::reap(Rc::clone(&server), signal(SignalKind::child())?));
+    let reaper =
+        tokio::task::spawn_local(process::reap(Rc::clone(&server), signal(SignalKind::child())?));
     let accepting = listener.accept_each(|connection| {
         tokio::task::spawn_local(router::serve_connection(Rc::clone(&server), connection));
     })?;

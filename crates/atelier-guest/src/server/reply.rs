@@ -40,9 +40,9 @@ impl Body for Reply {
             Self::Stream(messages) => {
                 messages.poll_recv(context).map(|message| message.map(|it| Ok(Frame::data(it))))
             }
-            Self::File(file, left) => {
-                Poll::Ready(block(file.as_mut(), left).map(|block| block.map(Frame::data)).transpose())
-            }
+            Self::File(file, left) => Poll::Ready(
+                block(file.as_mut(), left).map(|block| block.map(Frame::data)).transpose(),
+            ),
         }
     }
 
@@ -120,8 +120,8 @@ pub(super) fn problem(status: StatusCode, message: &str) -> Response<Reply> {
 
 /// A failure of a unary call.
 pub(super) fn failed(error: &ConnectError) -> Response<Reply> {
-    let status = StatusCode::from_u16(error.code.http_status())
-        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status =
+        StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     json(status, error)
 }
 

@@ -154,7 +154,7 @@ pub enum WatchEvent {
     /// The folder is watched from now on.
     Start(KeepAlive),
     /// Something happened.
-    Filesystem(FilesystemEvent),
+    Filesystem(Box<FilesystemEvent>),
     /// Nothing happened for a while.
     Keepalive(KeepAlive),
 }

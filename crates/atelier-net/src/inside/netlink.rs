@@ -34,13 +34,18 @@ impl Netlink {
         Ok(Self { socket: unsafe { OwnedFd::from_raw_fd(fd) }, sequence: 0 })
     }
 
-    /// Brings a device up, after setting its MTU if one is given.
-    pub(super) fn up(&mut self, index: i32, mtu: Option<u32>) -> io::Result<()> {
-        let mut message = link_message(index, libc::IFF_UP as u32);
-        if let Some(mtu) = mtu {
-            attribute(&mut message, libc::IFLA_MTU, &mtu.to_ne_bytes());
-        }
+    /// Brings a device up.
+    pub(super) fn up(&mut self, index: i32) -> io::Result<()> {
+        let message = link_message(index, libc::IFF_UP as u32);
         self.request(libc::RTM_NEWLINK, 0, &message, "bringing a network device up")
+    }
+
+    /// Sets how long a device's packets may be, in bytes, and its queue, in packets.
+    pub(super) fn size(&mut self, index: i32, mtu: u32, queue: u32) -> io::Result<()> {
+        let mut message = link_message(index, 0);
+        attribute(&mut message, libc::IFLA_MTU, &mtu.to_ne_bytes());
+        attribute(&mut message, libc::IFLA_TXQLEN, &queue.to_ne_bytes());
+        self.request(libc::RTM_NEWLINK, 0, &message, "setting the network device's MTU")
     }
 
     /// Keeps the kernel from giving the device an IPv6 link-local address.

@@ -9,8 +9,6 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Addresses;
-
 pub use network::Network;
 pub use rule::{Ports, Rule, Target};
 
@@ -66,11 +64,13 @@ impl Policy {
     /// rule that names the address or its network. Rules with names are not looked at.
     #[must_use]
     pub fn allows_address(&self, ip: IpAddr, port: u16) -> bool {
-        let ip = ranges::embedded(ip);
+        let ip = ip.to_canonical();
+        let inner = ranges::embedded(ip);
+        let either = |is: fn(IpAddr) -> bool| is(ip) || is(inner);
         match self.mode {
             Mode::None => false,
-            _ if ranges::never(ip) || Addresses::is_gateway(ip) => false,
-            _ if ranges::special(ip) => self.names_special(ip, port),
+            _ if either(ranges::never) => false,
+            _ if either(ranges::special) => self.names_special(ip, port),
             Mode::Open => true,
             Mode::Allowlist => {
                 self.allow.iter().any(|r| r.target.contains(ip) && r.ports.contains(port))
@@ -81,8 +81,7 @@ impl Policy {
     /// Whether an address is of those that a name must never lead to.
     #[must_use]
     pub fn is_special(ip: IpAddr) -> bool {
-        let ip = ranges::embedded(ip);
-        ranges::never(ip) || ranges::special(ip)
+        [ip, ranges::embedded(ip)].into_iter().any(|ip| ranges::never(ip) || ranges::special(ip))
     }
 
     /// A special address is granted only by a rule that is about nothing else: `0.0.0.0/0` does
@@ -103,6 +102,7 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Addresses;
 
     fn policy(mode: Mode, rules: &[&str]) -> Policy {
         Policy { mode, allow: rules.iter().map(|r| r.parse().unwrap()).collect() }
@@ -144,7 +144,10 @@ mod tests {
             "::ffff:169.254.169.254",
             "::127.0.0.1",
             "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::7f00:1",
             "2002:7f00:1::1",
+            "100.100.100.200",
+            "168.63.129.16",
         ];
         for ip in refused {
             assert!(!allows(&open, ip, 80), "{ip}");
@@ -153,7 +156,8 @@ mod tests {
 
     #[test]
     fn an_allowlist_lets_only_its_networks_and_ports_through() {
-        let list = policy(Mode::Allowlist, &["10.0.0.0/8:5432", "1.1.1.1:8000-9000", "[2001:db8::1]"]);
+        let list =
+            policy(Mode::Allowlist, &["10.0.0.0/8:5432", "1.1.1.1:8000-9000", "[2001:db8::1]"]);
         assert!(allows(&list, "10.255.0.1", 5432));
         assert!(!allows(&list, "10.255.0.1", 5433));
         assert!(!allows(&list, "11.0.0.1", 5432));
@@ -161,6 +165,7 @@ mod tests {
         assert!(!allows(&list, "1.1.1.1", 9001));
         assert!(allows(&list, "2001:db8::1", 1));
         assert!(allows(&list, "::ffff:10.0.0.1", 5432), "the same address in IPv6 dress");
+        assert!(!allows(&list, "2002:a00:1::1", 5432), "another address that holds it");
     }
 
     #[test]
@@ -191,7 +196,10 @@ mod tests {
         let text = r#"{"mode":"allowlist","allow":["*.example.com:443","localhost:5432"]}"#;
         let read: Policy = serde_json::from_str(text).unwrap();
         assert_eq!(read.mode, Mode::Allowlist);
-        assert_eq!(serde_json::to_string(&read).unwrap(), text.replace("localhost", Addresses::HOST_NAME));
+        assert_eq!(
+            serde_json::to_string(&read).unwrap(),
+            text.replace("localhost", Addresses::HOST_NAME)
+        );
         assert!(serde_json::from_str::<Policy>(r#"{"allow":["a:0"]}"#).is_err());
     }
 }

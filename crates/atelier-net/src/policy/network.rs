@@ -86,7 +86,11 @@ impl FromStr for Network {
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_single() { self.first.fmt(f) } else { write!(f, "{}/{}", self.first, self.prefix) }
+        if self.is_single() {
+            self.first.fmt(f)
+        } else {
+            write!(f, "{}/{}", self.first, self.prefix)
+        }
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The address that a packet to `ip` would reach in the end: IPv4 addresses inside IPv6 ones
-/// (mapped, compatible, NAT64, 6to4) come out, so that no other spelling of an address slips by.
+/// The IPv4 address inside an IPv6 one (mapped, compatible, NAT64, 6to4), where such a packet may
+/// end, so that no other spelling of an address slips by. Any other address is itself.
 pub(super) fn embedded(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
-    let s = v6.segments();
-    let low = |hi: u16, lo: u16| IpAddr::V4(Ipv4Addr::from_bits(u32::from(hi) << 16 | u32::from(lo)));
-    match s {
-        [0, 0, 0, 0, 0, 0xffff, hi, lo] | [0x64, 0xff9b, 0, 0, 0, 0, hi, lo] => low(hi, lo),
-        [0, 0, 0, 0, 0, 0, hi, lo] if hi != 0 => low(hi, lo),
-        [0x2002, hi, lo, ..] => low(hi, lo),
+    let v4 =
+        |hi: u16, lo: u16| IpAddr::V4(Ipv4Addr::from_bits((u32::from(hi) << 16) | u32::from(lo)));
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0xffff, hi, lo] | [0x64, 0xff9b, 0 | 1, _, _, _, hi, lo] => v4(hi, lo),
+        [0, 0, 0, 0, 0, 0, hi, lo] if hi != 0 => v4(hi, lo),
+        [0x2002, hi, lo, ..] => v4(hi, lo),
         _ => ip,
     }
 }
@@ -30,15 +30,19 @@ pub(super) fn never(ip: IpAddr) -> bool {
     }
 }
 
-/// Amazon's metadata service over IPv6, the one that is not link-local.
-const EC2_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-/// Alibaba Cloud's metadata service, in the carriers' shared range.
-const ALIBABA_METADATA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+/// Metadata services of clouds that are not at a link-local address: Amazon's over IPv6, Alibaba's
+/// and Azure's.
+const METADATA: [IpAddr; 3] = [
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+];
 
 /// Addresses that only a rule of their own opens: link-local ones and cloud metadata services.
 pub(super) fn special(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => v4.is_link_local() || v4 == ALIBABA_METADATA,
-        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6 == EC2_METADATA,
-    }
+    let link_local = match ip {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    link_local || METADATA.contains(&ip)
 }

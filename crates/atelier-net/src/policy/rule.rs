@@ -175,7 +175,9 @@ fn parse_name(text: &str) -> Result<Target, &'static str> {
         !l.is_empty() && l.len() <= 63 && l.bytes().all(allowed) && !l.starts_with('-')
     };
     if name.len() > 253 || !name.split('.').all(label) {
-        return Err("no host name; a star may stand for the first labels only, as in *.example.com");
+        return Err(
+            "no host name; a star may stand for the first labels only, as in *.example.com",
+        );
     }
     if name.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         return Err("no IP address");
@@ -255,7 +257,8 @@ mod tests {
 
     #[test]
     fn loopback_in_every_spelling_is_the_hosts() {
-        for rule in ["localhost:5432", "127.0.0.1:5432", "[::1]:5432", "host.atelier.internal:5432"] {
+        for rule in ["localhost:5432", "127.0.0.1:5432", "[::1]:5432", "host.atelier.internal:5432"]
+        {
             assert_eq!(rule.parse::<Rule>().unwrap().target, Target::Host, "{rule}");
         }
     }
@@ -276,7 +279,10 @@ mod tests {
         assert!(says("a:http").contains("\"http\" is no port"));
         assert!(says("a:70000").contains("1 to 65535"));
         assert!(says("a:9-8").contains("empty range"));
-        assert!(says("https://a.b").contains("no IP address") || says("https://a.b").contains("no port"));
+        assert!(
+            says("https://a.b").contains("no IP address")
+                || says("https://a.b").contains("no port")
+        );
         assert!(says("[::1:80").contains("closing bracket"));
         assert!(says("a*.b:1").contains("no host name"));
         assert!(says("10.0.0.0/40:1").contains("prefix"));

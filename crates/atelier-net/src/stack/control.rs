@@ -8,7 +8,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use tokio::io::unix::AsyncFd;
 
-
 /// Returns when the other end of `fd` is closed. What is written to it is read and ignored.
 pub(super) async fn closed(fd: OwnedFd) -> io::Result<()> {
     let file = watched::<File>(fd)?;
@@ -51,6 +50,17 @@ pub(super) fn raise_open_files() {
             limit.rlim_cur = limit.rlim_max;
             libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
         }
+    }
+}
+
+/// Makes the allocator give large buffers mappings of their own, always, so that a connection's
+/// memory goes back when it ends and its untouched part never exists. musl does so by itself; the
+/// GNU allocator stops after the first such buffer was freed.
+pub(super) fn return_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call changes a number of the allocator's.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 64 * 1024);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt::Display;
+use std::io::Write;
 use std::time::Instant;
 
 /// Lines that may come at once.
@@ -21,10 +22,12 @@ impl Denials {
     /// Notes that `what` (such as `203.0.113.5:443` or a name) was refused.
     pub(super) fn note(&self, what: &dyn Display) {
         if let Some(before) = self.admit(Instant::now()) {
+            // Who reads the log may be gone; that is no reason to stop.
+            let mut log = std::io::stderr();
             if before > 0 {
-                eprintln!("denied {before} more that were not logged");
+                let _ = writeln!(log, "denied {before} more that were not logged");
             }
-            eprintln!("denied {what}");
+            let _ = writeln!(log, "denied {what}");
         }
     }
 

@@ -88,7 +88,8 @@ impl Gate {
         }
         let now = Instant::now();
         let mut learned = self.learned.borrow_mut();
-        for (rule, _) in self.policy.allow.iter().enumerate().filter(|(_, r)| r.target.names(name)) {
+        for (rule, _) in self.policy.allow.iter().enumerate().filter(|(_, r)| r.target.names(name))
+        {
             for (ip, ttl) in addresses.iter().filter(|(ip, _)| !Policy::is_special(*ip)) {
                 let until = now + self.min_ttl.max(Duration::from_secs(u64::from(*ttl)));
                 let known = learned.entry(*ip).or_default();

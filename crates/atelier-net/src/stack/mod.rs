@@ -2,8 +2,22 @@
 //!
 //! # Why smoltcp, used directly
 //!
-//! Three were weighed, on one 2-core machine, release build, a sandbox's namespace on one side and
-//! a plain TCP server on the other. FIGURES
+//! Three were tried with the same program on one 2-core virtual machine (release build; 1 GiB each
+//! way over one connection, to a plain TCP server in another namespace; MTU 65,520 or 65,535):
+//!
+//! | | out of the sandbox | into it | connect and close | found |
+//! |---|---|---|---|---|
+//! | smoltcp 0.14, one socket set for each connection (this) | 1,400 to 2,100 MB/s | 1,500 to 2,100 MB/s | 100 to 145 us | |
+//! | netstack-smoltcp 0.2.4 | 1,150 to 1,500 MB/s | 1,450 to 1,600 MB/s | 290 to 360 us | wakes every 5 ms when idle; copies everything once more; goes through all sockets for each packet |
+//! | ipstack 1.0.1 | 50 MB/s | did not finish | | no window scaling; unbounded queues; ends idle connections after 60 s and half-closed ones after 5 s; drops data after three retransmissions |
+//!
+//! The two others also answer a SYN before anyone knows whether the server is there, so that a
+//! program in the sandbox would see "connected, then closed" where the truth is "refused".
+//!
+//! simple-dns reads and writes DNS messages: one small dependency, where hickory-proto brings
+//! about thirty.
+//!
+//! # How it runs
 //!
 //! One thread does everything: a packet in, the connection it belongs to, the host's socket. It
 //! sleeps in `epoll` while nothing happens and sets no timer for an idle connection.
@@ -96,7 +110,9 @@ struct Stack {
 /// When the descriptors are not of the right kind, or the runtime cannot be made.
 pub fn run(tun: OwnedFd, control: OwnedFd, policy: Policy, options: Options) -> io::Result<()> {
     control::raise_open_files();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    control::return_memory();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let tasks = LocalSet::new();
     let result = tasks.block_on(&runtime, async {
         let stack = Rc::new(Stack::new(tun, policy, options)?);

@@ -68,10 +68,7 @@ impl Peer {
     /// Closes with a reset instead of an end of data.
     pub(super) fn reset(self) {
         let linger = libc::linger { l_onoff: 1, l_linger: 0 };
-        let size = libc::socklen_t::try_from(size_of::<libc::linger>()).unwrap_or(0);
-        let value = (&raw const linger).cast();
-        // SAFETY: the descriptor is open; pointer and length are those of one live struct.
-        unsafe { libc::setsockopt(self.fd(), libc::SOL_SOCKET, libc::SO_LINGER, value, size) };
+        set_option(self.fd(), libc::SOL_SOCKET, libc::SO_LINGER, &linger);
     }
 
     fn fd(&self) -> RawFd {
@@ -86,7 +83,30 @@ async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(to).await?;
     // The sandbox's own kernel gathers small writes where its program wants that.
     stream.set_nodelay(true)?;
+    keep_alive(stream.as_raw_fd());
     Ok(stream)
+}
+
+/// The probes of a program inside end at this process, which always answers. So that it still
+/// learns of a server that vanished, and that routers do not forget a quiet connection, the host
+/// probes: after two minutes, every 30 seconds, six times.
+fn keep_alive(fd: RawFd) {
+    let options = [
+        (libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, 120),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, 30),
+        (libc::IPPROTO_TCP, libc::TCP_KEEPCNT, 6),
+    ];
+    for (level, name, value) in options {
+        set_option::<libc::c_int>(fd, level, name, &value);
+    }
+}
+
+/// Sets a socket option. One that the kernel refuses stays as it was.
+fn set_option<T>(fd: RawFd, level: libc::c_int, name: libc::c_int, value: &T) {
+    let size = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
+    // SAFETY: the descriptor is open; pointer and length are those of one live value.
+    unsafe { libc::setsockopt(fd, level, name, std::ptr::from_ref(value).cast(), size) };
 }
 
 /// A service on the host may listen on either loopback address.

@@ -9,6 +9,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -137,7 +138,8 @@ fn open(
 
 /// Carries answers back for as long as the flow lives.
 async fn carry_back(stack: &Stack, flow: &Flow, key: Key) {
-    while let Ok(mut ready) = flow.socket.readable().await {
+    let interest = Interest::READABLE | Interest::ERROR;
+    while let Ok(mut ready) = flow.socket.ready(interest).await {
         let mut buffer = stack.udp.buffer.borrow_mut();
         match ready.try_io(|socket| socket.get_ref().recv(&mut buffer)) {
             Ok(Ok(length)) => {

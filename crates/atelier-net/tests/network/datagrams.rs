@@ -87,7 +87,7 @@ fn an_idle_flow_ends_and_the_next_datagram_starts_a_new_one() {
             socket.send(b"x").unwrap();
         }
     });
-    let mut source = || {
+    let source = || {
         asked.send(()).unwrap();
         server.recv_from(&mut [0; 8]).unwrap().1
     };
@@ -96,7 +96,6 @@ fn an_idle_flow_ends_and_the_next_datagram_starts_a_new_one() {
     while source() == first {
         std::thread::sleep(4 * idle);
     }
-    drop(source);
     drop(asked);
     inside.join().unwrap();
 }
@@ -104,7 +103,8 @@ fn an_idle_flow_ends_and_the_next_datagram_starts_a_new_one() {
 #[test]
 fn an_echo_is_answered_by_who_is_allowed() {
     let world = World::new(Mode::Open, &[]);
-    world.outside(|| std::fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647").unwrap());
+    world
+        .outside(|| std::fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647").unwrap());
     let ping = |to: &'static str| {
         world.inside(move || {
             let output = Command::new("ping").args(["-n", "-c", "1", "-W", "5", to]).output();

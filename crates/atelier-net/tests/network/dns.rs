@@ -32,7 +32,11 @@ fn read(reply: &[u8]) -> Result<Vec<IpAddr>, RCODE> {
 }
 
 /// Asks by UDP from this thread's namespace.
-pub fn resolve_at(server: impl Into<SocketAddr>, name: &str, kind: TYPE) -> Result<Vec<IpAddr>, RCODE> {
+pub fn resolve_at(
+    server: impl Into<SocketAddr>,
+    name: &str,
+    kind: TYPE,
+) -> Result<Vec<IpAddr>, RCODE> {
     let server = server.into();
     let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any).unwrap();
@@ -60,7 +64,10 @@ fn names_are_asked_of_the_hosts_nameserver() {
     world.inside(|| {
         assert_eq!(resolve("a.test"), Ok(vec![ip("203.0.113.1")]));
         assert_eq!(resolve_at(DNS, "A.Test", TYPE::AAAA), Ok(vec![ip("2001:db8::1")]));
-        assert_eq!(resolve_at((Addresses::DNS_V6, 53), "a.test", TYPE::A), Ok(vec![ip("203.0.113.1")]));
+        assert_eq!(
+            resolve_at((Addresses::DNS_V6, 53), "a.test", TYPE::A),
+            Ok(vec![ip("203.0.113.1")])
+        );
         assert_eq!(resolve("missing.test"), Err(RCODE::NameError));
     });
 }
@@ -100,7 +107,8 @@ fn a_silent_nameserver_is_a_failure_and_a_changed_resolv_conf_is_read_again() {
 #[test]
 fn the_hosts_file_is_known() {
     let world = World::new(Mode::Open, &[]);
-    std::fs::write(world.folder.path().join("hosts"), "10.9.8.7 db.corp\n127.0.0.1 me.corp\n").unwrap();
+    std::fs::write(world.folder.path().join("hosts"), "10.9.8.7 db.corp\n127.0.0.1 me.corp\n")
+        .unwrap();
     world.nameserver(&[]);
     world.inside(|| {
         assert_eq!(resolve("db.corp"), Ok(vec![ip("10.9.8.7")]));

@@ -78,3 +78,31 @@ fn throughput_and_latency() {
     });
     server.join().unwrap();
 }
+
+#[test]
+#[ignore = "prints figures; takes a while"]
+fn two_hundred_connections_at_once() {
+    const EACH: usize = 5 << 20;
+    let world = World::new(Mode::Open, &[]);
+    let listener = world.listen(HOST);
+    let to = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || std::io::copy(&mut &stream, &mut &stream));
+        }
+    });
+    let start = Instant::now();
+    world.inside(move || {
+        let client = move || {
+            let mut stream = connect(to).unwrap();
+            let mut reader = stream.try_clone().unwrap();
+            let reader = std::thread::spawn(move || drink(&mut reader));
+            stream.write_all(&vec![1; EACH]).unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            assert_eq!(reader.join().unwrap(), EACH);
+        };
+        let clients: Vec<_> = (0..200).map(|_| std::thread::spawn(client)).collect();
+        clients.into_iter().for_each(|c| c.join().unwrap());
+    });
+    println!("200 echoing clients {:8.0} MB/s each way", rate(200 * EACH, start));
+}

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::FromRawFd;
 
 use atelier_net::{Addresses, Mode};
 use sha2::{Digest, Sha256};
@@ -298,4 +299,34 @@ fn the_stack_ends_when_its_sandbox_is_gone() {
     world.inside(move || says_back(to));
     assert!(world.runs());
     world.close().unwrap();
+}
+
+#[test]
+fn broken_packets_do_no_harm() {
+    let world = World::new(Mode::Open, &[]);
+    let to = echo(&world, HOST);
+    world.inside(move || {
+        // SAFETY: no pointers are passed.
+        let raw = unsafe { libc::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_TCP) };
+        assert!(raw >= 0, "a raw socket");
+        // SAFETY: socket just returned it, and nobody else has it.
+        let raw = unsafe { std::net::UdpSocket::from_raw_fd(raw) };
+        let mut state = 1_u64;
+        for n in 0..20_000_usize {
+            let mut segment = [0_u8; 48];
+            for byte in &mut segment {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                *byte = (state >> 56) as u8;
+            }
+            // Some to the open port, some from a few ports only, so that states are met.
+            segment[2..4].copy_from_slice(&to.port().to_be_bytes());
+            segment[..2].copy_from_slice(&(7000 + (state >> 60) as u16).to_be_bytes());
+            if n % 3 == 0 {
+                segment[12..14].copy_from_slice(&[0x50, 1 << (state >> 61)]);
+            }
+            let _ = raw.send_to(&segment[..n % 49], to);
+        }
+        says_back(to);
+    });
+    assert!(world.runs());
 }

@@ -9,13 +9,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use atelier_api::system::{Check, Verdict};
-use atelier_guest::launch::LaunchRequest;
-use atelier_launch::{LaunchSpec, Network, Report, Started};
+use atelier_guest::host::{LaunchRequest, SPOOL};
+use atelier_launch::{LaunchSpec, MountSource, Network, Report, Started, WorkspaceMount};
 use atelier_net::Mode;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::process::ProcessId;
 use crate::runtime::{BoxFuture, Capabilities, Running, Runtime, StartRequest};
 use crate::{SandboxError, guest_binary};
 
@@ -26,20 +25,21 @@ const LAUNCH_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct HostRuntime {
     guest: PathBuf,
+    home: PathBuf,
 }
 
 impl HostRuntime {
-    /// Unpacks the guest below `bin`.
+    /// Unpacks the guest below `bin`. Trials of the probe are made in `home`.
     ///
     /// # Errors
     /// When the folder can't be written.
-    pub fn new(bin: &Path) -> Result<Self, SandboxError> {
-        Ok(Self { guest: guest_binary::unpack(bin)? })
+    pub fn new(bin: &Path, home: &Path) -> Result<Self, SandboxError> {
+        Ok(Self { guest: guest_binary::unpack(bin)?, home: home.to_owned() })
     }
 
     async fn launch(&self, request: StartRequest<'_>) -> Result<Running, SandboxError> {
         let folders = request.folders;
-        let spool = folders.spool();
+        let spool = folders.spool(&request.spec.resources);
         fs::create_dir_all(&spool).map_err(SandboxError::io("making", &spool))?;
         let input = serde_json::to_vec(&launch_request(request)).map_err(|e| failed(&e))?;
         let mut child = Command::new(&self.guest)
@@ -81,7 +81,11 @@ impl Runtime for HostRuntime {
     }
 
     fn probe(&self) -> Vec<Check> {
-        atelier_launch::probe().into_iter().map(check).collect()
+        atelier_launch::probe(&self.home).into_iter().map(check).collect()
+    }
+
+    fn mounts_overlays(&self) -> bool {
+        atelier_launch::probe(&self.home).iter().any(|check| check.name == "overlay" && check.ok)
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -95,23 +99,28 @@ impl Runtime for HostRuntime {
 
 fn check(found: atelier_launch::Check) -> Check {
     Check {
-        name: found.name.to_owned(),
+        name: found.name,
         verdict: if found.ok { Verdict::Ok } else { Verdict::Failed },
         detail: found.detail,
-        remedy: found.remedy,
+        remedy: (!found.remedy.is_empty()).then_some(found.remedy),
         fixable: false,
     }
 }
 
 fn launch_request(request: StartRequest<'_>) -> LaunchRequest {
     let StartRequest { spec, folders, cgroup, home } = request;
+    let mut mounts = spec.mounts.clone();
+    mounts.push(WorkspaceMount {
+        target: SPOOL.into(),
+        source: MountSource::Bind { source: folders.spool(&spec.resources), readonly: false },
+    });
     let launch = LaunchSpec {
         id: spec.id.to_string(),
         dir: folders.root().to_owned(),
         home: home.to_owned(),
         hostname: spec.hostname.clone(),
-        layers_dir: folders.layers(&spec.resources),
-        mounts: spec.mounts.clone(),
+        layers_dir: folders.layers(&spec.resources).join("view"),
+        mounts,
         cgroups: cgroup.dirs.clone(),
         network: if spec.policy.mode == Mode::None { Network::None } else { Network::Tun },
         grants: spec.grants.clone(),
@@ -121,12 +130,12 @@ fn launch_request(request: StartRequest<'_>) -> LaunchRequest {
         gid: nix::unistd::getgid().as_raw(),
         seccomp: true,
     };
-    LaunchRequest { launch, policy: spec.policy.clone(), spool: folders.spool() }
+    LaunchRequest { launch, policy: spec.policy.clone() }
 }
 
 fn running(started: Started, request: StartRequest<'_>) -> Running {
     Running {
-        init: ProcessId { pid: started.instance.pid, start: started.instance.start },
+        instance: started.instance,
         cgroup: request.cgroup.clone(),
         notes: started.notes,
     }

@@ -29,9 +29,7 @@ pub(in super::super) async fn compose(
         Ok((sources, to, user)) => {
             tokio::task::spawn_blocking(move || join(&sources, &to, &user).map(|()| to))
                 .await
-                .unwrap_or_else(|error| {
-                    Err((StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
-                })
+                .unwrap_or_else(|error| Err((StatusCode::INTERNAL_SERVER_ERROR, error.to_string())))
         }
         Err(refusal) => Err(refusal),
     };

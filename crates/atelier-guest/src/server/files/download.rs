@@ -48,14 +48,15 @@ fn serve(server: &Server, headers: &HeaderMap, query: &Query) -> Result<Response
     // What a part is a part of must not change under it: If-Range cannot be answered without a
     // validator, so the whole is.
     let range = text(RANGE).filter(|_| !headers.contains_key(IF_RANGE));
-    let encoding = choose(text(ACCEPT_ENCODING).unwrap_or(""), range.is_some()).ok_or_else(|| {
-        let why = "no acceptable encoding found, supported: [identity, gzip]";
-        (StatusCode::NOT_ACCEPTABLE, why.to_owned())
-    })?;
+    let encoding =
+        choose(text(ACCEPT_ENCODING).unwrap_or(""), range.is_some()).ok_or_else(|| {
+            let why = "no acceptable encoding found, supported: [identity, gzip]";
+            (StatusCode::NOT_ACCEPTABLE, why.to_owned())
+        })?;
     let mut response = match (encoding, size) {
         (Encoding::Gzip, _) => compressed(file),
         (Encoding::Identity, None) => Response::new(Reply::File(Box::new(file), None)),
-        (Encoding::Identity, Some(size)) => part(file, wanted(range, size), size)?,
+        (Encoding::Identity, Some(size)) => part(file, &wanted(range, size), size)?,
     };
     let headers = response.headers_mut();
     headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
@@ -99,11 +100,11 @@ fn compressed(file: File) -> Response<Reply> {
     response
 }
 
-fn part(mut file: File, wanted: Wanted, size: u64) -> Result<Response<Reply>, Refusal> {
+fn part(mut file: File, wanted: &Wanted, size: u64) -> Result<Response<Reply>, Refusal> {
     let unsatisfiable = StatusCode::RANGE_NOT_SATISFIABLE;
     let (from, length) = match wanted {
         Wanted::All => (0, size),
-        Wanted::Part(from, length) => (from, length),
+        Wanted::Part(from, length) => (*from, *length),
         Wanted::Nothing => return Err((unsatisfiable, format!("the file has {size} bytes"))),
     };
     if from > 0 {
@@ -112,7 +113,7 @@ fn part(mut file: File, wanted: Wanted, size: u64) -> Result<Response<Reply>, Re
     }
     let mut response = Response::new(Reply::File(Box::new(file), Some(length)));
     response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    if wanted != Wanted::All {
+    if *wanted != Wanted::All {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         let range = format!("bytes {from}-{}/{size}", from + length - 1);
         if let Ok(range) = HeaderValue::try_from(range) {

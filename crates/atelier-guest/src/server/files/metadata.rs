@@ -83,12 +83,15 @@ pub(super) fn write(file: &File, metadata: &BTreeMap<String, String>) -> io::Res
     for (key, value) in metadata {
         let name = CString::new(format!("{ATTRIBUTE}{key}"))?;
         // SAFETY: the name is a C string; pointer and length are those of one slice.
-        let set = unsafe {
-            libc::fsetxattr(fd, name.as_ptr(), value.as_ptr().cast(), value.len(), 0)
-        };
+        let set =
+            unsafe { libc::fsetxattr(fd, name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
         if set < 0 {
             let error = io::Error::last_os_error();
-            return if error.raw_os_error() == Some(libc::EOPNOTSUPP) { Ok(()) } else { Err(error) };
+            return if error.raw_os_error() == Some(libc::EOPNOTSUPP) {
+                Ok(())
+            } else {
+                Err(error)
+            };
         }
     }
     Ok(())

@@ -66,10 +66,9 @@ fn absolute(server: &Server, path: &str, user: &User) -> Result<PathBuf, Refusal
 /// How a failure of the file system is answered: a full disk has a status of its own.
 fn storage_failure(what: &str, error: &std::io::Error) -> Refusal {
     match error.raw_os_error() {
-        Some(libc::ENOSPC | libc::EDQUOT) => (
-            StatusCode::INSUFFICIENT_STORAGE,
-            format!("{what}: not enough disk space available"),
-        ),
+        Some(libc::ENOSPC | libc::EDQUOT) => {
+            (StatusCode::INSUFFICIENT_STORAGE, format!("{what}: not enough disk space available"))
+        }
         _ => (StatusCode::INTERNAL_SERVER_ERROR, format!("{what}: {error}")),
     }
 }

@@ -206,7 +206,8 @@ mod tests {
         }
     }
 
-    const BODY: &[u8] = b"--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"/a/b \\\"c\\\"\"\r\n\
+    const BODY: &[u8] =
+        b"--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"/a/b \\\"c\\\"\"\r\n\
         Content-Type: text/plain\r\n\r\none\r\n--X\r\ntwo\r\n--XX\r\n\
         content-disposition: form-data; name=empty\r\n\r\n\r\n--XX--\r\n";
 

@@ -81,9 +81,8 @@ impl Files<'_> {
     /// Ends the file that was begun.
     pub(super) fn close(&mut self) -> io::Result<()> {
         let Some((file, path)) = self.current.take() else { return Ok(()) };
-        metadata::write(&file, &self.metadata).map_err(|error| {
-            self.fail(storage_failure("error writing file metadata", &error))
-        })?;
+        metadata::write(&file, &self.metadata)
+            .map_err(|error| self.fail(storage_failure("error writing file metadata", &error)))?;
         self.written.push(WrittenFile {
             name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             kind: "file".to_owned(),

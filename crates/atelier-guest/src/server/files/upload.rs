@@ -32,8 +32,8 @@ async fn store(server: &Server, request: Request<Incoming>) -> Result<Vec<Writte
     let query = Query::of(request.uri());
     let headers = request.headers();
     let user = admit(server, headers, &query, "write")?;
-    let metadata = metadata::of_headers(headers)
-        .map_err(|why| invalid(format!("invalid metadata: {why}")))?;
+    let metadata =
+        metadata::of_headers(headers).map_err(|why| invalid(format!("invalid metadata: {why}")))?;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
     let compressed = match text(CONTENT_ENCODING).trim().to_ascii_lowercase().as_str() {
         "" | "identity" => false,
@@ -81,7 +81,8 @@ async fn pour(
     sink: Sink<'_>,
     compressed: bool,
 ) -> Result<Vec<WrittenFile>, Refusal> {
-    let mut target = if compressed { Target::Gzip(GzDecoder::new(sink)) } else { Target::Plain(sink) };
+    let mut target =
+        if compressed { Target::Gzip(GzDecoder::new(sink)) } else { Target::Plain(sink) };
     while let Some(frame) = body.frame().await {
         let data = frame
             .map_err(|error| (StatusCode::BAD_REQUEST, format!("error reading body: {error}")))?

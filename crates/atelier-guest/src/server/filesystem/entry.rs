@@ -15,7 +15,9 @@ pub(super) fn describe(path: &Path, names: &Names) -> Result<EntryInfo, ConnectE
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
             ConnectError::not_found(format!("file not found: {}", path.display()))
         }
-        _ => ConnectError::internal(format!("error getting file info: {}: {error}", path.display())),
+        _ => {
+            ConnectError::internal(format!("error getting file info: {}: {error}", path.display()))
+        }
     })?;
     let target = found.is_symlink().then(|| end_of_link(path));
     let (kind, mode) = match &target {

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
@@ -11,6 +12,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::super::users::Names;
+use super::super::watched::watched;
 use super::entry::describe;
 use crate::wire::{EventType, FilesystemEvent, WatchRequest};
 
@@ -26,7 +28,7 @@ const MASK: AddWatchFlags = AddWatchFlags::IN_CREATE
 
 /// A folder that is watched.
 pub(super) struct Watch {
-    source: AsyncFd<Source>,
+    source: Rc<AsyncFd<Source>>,
     root: PathBuf,
     recursive: bool,
     include_entry: bool,
@@ -34,7 +36,7 @@ pub(super) struct Watch {
 }
 
 /// nix's inotify, where tokio can see its descriptor.
-struct Source(Inotify);
+pub(super) struct Source(Inotify);
 
 impl AsRawFd for Source {
     fn as_raw_fd(&self) -> RawFd {
@@ -42,11 +44,17 @@ impl AsRawFd for Source {
     }
 }
 
+impl AsFd for Source {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl Watch {
     pub(super) fn new(root: &Path, request: &WatchRequest) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         let mut watch = Self {
-            source: AsyncFd::with_interest(Source(inotify), Interest::READABLE)?,
+            source: Rc::new(watched(Source(inotify), Interest::READABLE)?),
             root: root.to_path_buf(),
             recursive: request.recursive,
             include_entry: request.include_entry,
@@ -75,25 +83,20 @@ impl Watch {
 
     /// The next events.
     pub(super) async fn next(&mut self) -> io::Result<Vec<FilesystemEvent>> {
+        let source = self.source();
         loop {
-            let events = {
-                let mut ready = self.source.readable().await?;
-                ready.try_io(|source| source.get_ref().0.read_events().map_err(io::Error::from))
-            };
-            match events {
-                Ok(Ok(events)) => {
-                    let mut all = Vec::new();
-                    for event in events {
-                        self.translate(&event, &mut all)?;
-                    }
-                    if !all.is_empty() {
-                        return Ok(all);
-                    }
-                }
-                Ok(Err(error)) => return Err(error),
-                Err(_) => {}
+            let mut ready = source.readable().await?;
+            let events = self.pending()?;
+            ready.clear_ready();
+            if !events.is_empty() {
+                return Ok(events);
             }
         }
+    }
+
+    /// What becomes readable when something happens.
+    pub(super) fn source(&self) -> Rc<AsyncFd<Source>> {
+        Rc::clone(&self.source)
     }
 
     /// What has happened up to now, without waiting.
@@ -135,7 +138,10 @@ impl Watch {
         let arrived = is(AddWatchFlags::IN_CREATE) || is(AddWatchFlags::IN_MOVED_TO);
         for (kind, happened) in [
             (EventType::Create, arrived),
-            (EventType::Rename, is(AddWatchFlags::IN_MOVED_FROM) || is(AddWatchFlags::IN_MOVE_SELF)),
+            (
+                EventType::Rename,
+                is(AddWatchFlags::IN_MOVED_FROM) || is(AddWatchFlags::IN_MOVE_SELF),
+            ),
             (EventType::Chmod, is(AddWatchFlags::IN_ATTRIB)),
             (EventType::Write, is(AddWatchFlags::IN_MODIFY)),
             (EventType::Remove, is(AddWatchFlags::IN_DELETE) || is(AddWatchFlags::IN_DELETE_SELF)),
@@ -157,9 +163,8 @@ impl Watch {
         let name = if name.as_os_str().is_empty() { Path::new(".") } else { name };
         // What is at the path of something that went away would be something else.
         let stays = matches!(kind, EventType::Create | EventType::Write | EventType::Chmod);
-        let entry = (self.include_entry && stays)
-            .then(|| describe(path, &Names::read()).ok())
-            .flatten();
+        let entry =
+            (self.include_entry && stays).then(|| describe(path, &Names::read()).ok()).flatten();
         FilesystemEvent { name: name.to_string_lossy().into_owned(), kind, entry }
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,8 +12,8 @@ use tokio::sync::mpsc;
 
 use super::inotify::Watch;
 use crate::wire::{
-    ConnectError, FilesystemEvent, KeepAlive, WatchEvent, WatchRequest, WatcherEvents, WatcherId,
-    end_frame, json_frame,
+    Code, ConnectError, FilesystemEvent, KeepAlive, WatchEvent, WatchRequest, WatcherEvents,
+    WatcherId, end_frame, json_frame,
 };
 
 /// File systems that live elsewhere and do not tell what others do to them: NFS, CIFS, SMB, SMB 2
@@ -20,6 +21,8 @@ use crate::wire::{
 const NETWORK: [i64; 5] = [0x6969, 0xFF53_4D42, 0x517B, 0xFE53_4D42, 0x6573_5546];
 /// How many watchers there may be at a time that nobody removed.
 const MOST: usize = 256;
+/// How many events a watcher keeps that nobody asks for.
+const MOST_EVENTS: usize = 16_384;
 
 /// Begins to watch a folder.
 pub(super) fn open(path: &Path, request: &WatchRequest) -> Result<Watch, ConnectError> {
@@ -57,7 +60,7 @@ pub(super) async fn send(mut watch: Watch, keepalive: Duration, sender: mpsc::Se
                 return;
             }
         }
-        event = waiting.pop_front().map(WatchEvent::Filesystem);
+        event = waiting.pop_front().map(|event| WatchEvent::Filesystem(Box::new(event)));
         if event.is_some() {
             continue;
         }
@@ -78,39 +81,84 @@ pub(super) async fn send(mut watch: Watch, keepalive: Duration, sender: mpsc::Se
     }
 }
 
-/// Watchers that are asked from time to time. The kernel keeps what they have not asked for yet.
+/// Watchers that are asked from time to time.
 #[derive(Default)]
 pub(in super::super) struct Watchers {
-    all: RefCell<HashMap<String, Watch>>,
+    all: RefCell<HashMap<String, Watcher>>,
     next: Cell<u64>,
+}
+
+struct Watcher {
+    seen: Rc<RefCell<Seen>>,
+    task: tokio::task::AbortHandle,
+}
+
+/// What a watcher saw and was not yet asked for.
+struct Seen {
+    watch: Watch,
+    events: Vec<FilesystemEvent>,
+    failure: Option<String>,
+}
+
+impl Seen {
+    /// Takes in what has happened up to now; says whether the watcher is still good.
+    fn update(&mut self) -> bool {
+        if self.failure.is_none() {
+            match self.watch.pending() {
+                Ok(news) => self.events.extend(news),
+                Err(error) => self.failure = Some(error.to_string()),
+            }
+        }
+        if self.events.len() > MOST_EVENTS {
+            self.failure = Some(format!("nobody asked for more than {MOST_EVENTS} events"));
+            self.events = Vec::new();
+        }
+        self.failure.is_none()
+    }
 }
 
 impl Watchers {
     pub(super) fn create(&self, watch: Watch) -> Result<WatcherId, ConnectError> {
         if self.all.borrow().len() >= MOST {
             return Err(ConnectError::new(
-                crate::wire::Code::ResourceExhausted,
+                Code::ResourceExhausted,
                 format!("there are {MOST} watchers already; remove some"),
             ));
         }
         let number = self.next.get();
         self.next.set(number + 1);
         let watcher_id = format!("w{number}");
-        self.all.borrow_mut().insert(watcher_id.clone(), watch);
+        let seen = Rc::new(RefCell::new(Seen { watch, events: Vec::new(), failure: None }));
+        let task = tokio::task::spawn_local(collect(Rc::clone(&seen))).abort_handle();
+        self.all.borrow_mut().insert(watcher_id.clone(), Watcher { seen, task });
         Ok(WatcherId { watcher_id })
     }
 
+    /// What was seen since the last question.
     pub(super) fn events(&self, id: &WatcherId) -> Result<WatcherEvents, ConnectError> {
-        let mut all = self.all.borrow_mut();
-        let watch = all.get_mut(&id.watcher_id).ok_or_else(|| unknown(id))?;
-        let events: Vec<FilesystemEvent> = watch
-            .pending()
-            .map_err(|error| ConnectError::internal(format!("watcher error: {error}")))?;
-        Ok(WatcherEvents { events })
+        let all = self.all.borrow();
+        let mut seen = all.get(&id.watcher_id).ok_or_else(|| unknown(id))?.seen.borrow_mut();
+        seen.update();
+        match &seen.failure {
+            Some(failure) => Err(ConnectError::internal(format!("watcher error: {failure}"))),
+            None => Ok(WatcherEvents { events: std::mem::take(&mut seen.events) }),
+        }
     }
 
     pub(super) fn remove(&self, id: &WatcherId) -> Result<(), ConnectError> {
-        self.all.borrow_mut().remove(&id.watcher_id).map(drop).ok_or_else(|| unknown(id))
+        let removed = self.all.borrow_mut().remove(&id.watcher_id);
+        removed.map(|watcher| watcher.task.abort()).ok_or_else(|| unknown(id))
+    }
+}
+
+/// Takes events as they come, so that new folders are watched before things happen in them.
+async fn collect(seen: Rc<RefCell<Seen>>) {
+    let source = seen.borrow().watch.source();
+    while let Ok(mut ready) = source.readable().await {
+        if !seen.borrow_mut().update() {
+            return;
+        }
+        ready.clear_ready();
     }
 }
 

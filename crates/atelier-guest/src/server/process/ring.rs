@@ -104,6 +104,9 @@ impl Ring {
         limit: u64,
         into: &mut Vec<u8>,
     ) -> io::Result<Option<Stream>> {
+        if place.position < self.oldest.position {
+            *place = self.oldest;
+        }
         let mut found = None;
         let mut left = limit;
         while place.position < self.newest.position && left > 0 {

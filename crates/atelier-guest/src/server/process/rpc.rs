@@ -34,12 +34,12 @@ pub(in super::super) async fn call(
             let processes = server.processes.list(request.ended);
             return Ok(reply::json(hyper::StatusCode::OK, &ListResponse { processes }));
         }
-        "Update" => update(server, unary(body).await?)?,
+        "Update" => update(server, &unary(body).await?)?,
         "SendInput" => {
             let request: SendInputRequest = unary(body).await?;
             input::send(&*server.processes.find(&request.process)?, &request.input).await?;
         }
-        "SendSignal" => send_signal(server, unary(body).await?)?,
+        "SendSignal" => send_signal(server, &unary(body).await?)?,
         "CloseStdin" => {
             let request: SelectorMessage = unary(body).await?;
             input::close(&*server.processes.find(&request.process)?).await?;
@@ -97,17 +97,17 @@ fn connect(
         .map_err(|error| ConnectError::new(Code::DataLoss, format!("output: {error}")))
 }
 
-fn update(server: &Server, request: UpdateRequest) -> Result<(), ConnectError> {
+fn update(server: &Server, request: &UpdateRequest) -> Result<(), ConnectError> {
     let process = server.processes.find(&request.process)?;
     let Some(pty) = request.pty else { return Ok(()) };
-    let terminal = process.terminal().ok_or_else(|| {
-        ConnectError::internal("error resizing tty: tty not assigned to process")
-    })?;
+    let terminal = process
+        .terminal()
+        .ok_or_else(|| ConnectError::internal("error resizing tty: tty not assigned to process"))?;
     spawn::resize(terminal.get_ref(), pty.size)
         .map_err(|error| ConnectError::internal(format!("error resizing tty: {error}")))
 }
 
-fn send_signal(server: &Server, request: SendSignalRequest) -> Result<(), ConnectError> {
+fn send_signal(server: &Server, request: &SendSignalRequest) -> Result<(), ConnectError> {
     let process = server.processes.find(&request.process)?;
     let number = request.signal.0;
     if !(1..=LAST_SIGNAL).contains(&number) {

@@ -32,6 +32,10 @@ pub(super) async fn pump(
     loop {
         process.spool.wait_for_room().await;
         let Ok(mut ready) = output.readable().await else { break };
+        // While this one waited, the process's other output may have taken the room.
+        if !process.spool.has_room() {
+            continue;
+        }
         let read = ready.try_io(|output| read_into_spool(&process, stream, output.get_ref()));
         match read {
             Ok(Ok(0)) => break,
@@ -62,7 +66,9 @@ fn read_into_spool(process: &Process, stream: Stream, output: &OwnedFd) -> io::R
         // SAFETY: the pointer and the length are those of one buffer.
         let read = unsafe { libc::read(output.as_raw_fd(), buffer.as_mut_ptr().cast(), CHUNK) };
         let read = usize::try_from(read).map_err(|_| io::Error::last_os_error())?;
-        process.spool.append(stream, &buffer[..read]);
+        if read > 0 {
+            process.spool.append(stream, &buffer[..read]);
+        }
         Ok(read)
     })
 }

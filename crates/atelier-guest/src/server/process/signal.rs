@@ -40,6 +40,12 @@ pub(super) fn send(process: &Process, number: i32) -> bool {
     }
 }
 
+/// Ends a process that no table knows, and takes its status.
+pub(super) fn kill_untracked(pid: u32) {
+    send_raw(pid_of(pid), libc::SIGKILL);
+    let _ = nix::sys::wait::waitpid(pid_of(pid), None);
+}
+
 fn send_raw(target: Pid, number: i32) -> bool {
     // SAFETY: kill takes two numbers. Real-time signals have no name in nix's enum.
     let sent = unsafe { libc::kill(target.as_raw(), number) };

@@ -13,6 +13,9 @@ use std::process::{Command, Stdio};
 use super::super::users::Credentials;
 use crate::wire::{PtySize, Stream};
 
+/// The last signal that is not a real-time one.
+const LAST_PLAIN_SIGNAL: i32 = 31;
+
 /// What to start.
 pub(super) struct Plan {
     pub(super) program: OsString,
@@ -85,6 +88,11 @@ fn prepare_child(command: &mut Command, plan: &Plan, terminal: bool) {
     // async-signal-safe; what it reads was allocated before the fork.
     unsafe {
         command.pre_exec(move || {
+            // What whoever started the guest ignored is not the process's to ignore: without this, a
+            // guest that was started in the background has processes that ^C does not reach.
+            for number in 1..=LAST_PLAIN_SIGNAL {
+                libc::signal(number, libc::SIG_DFL);
+            }
             nix::unistd::setsid()?;
             if terminal && libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 {
                 return Err(io::Error::last_os_error());
@@ -137,15 +145,16 @@ pub(super) fn foreground(terminal: &OwnedFd) -> Option<i32> {
 pub(super) fn waiting(output: &OwnedFd) -> u64 {
     let mut bytes: libc::c_int = 0;
     // SAFETY: FIONREAD writes one int through the pointer.
-    let asked =
-        check(unsafe { libc::ioctl(output.as_raw_fd(), libc::FIONREAD, &raw mut bytes) });
+    let asked = check(unsafe { libc::ioctl(output.as_raw_fd(), libc::FIONREAD, &raw mut bytes) });
     asked.ok().and_then(|()| u64::try_from(bytes).ok()).unwrap_or(0)
 }
 
 fn nonblocking(fd: OwnedFd) -> io::Result<OwnedFd> {
     let raw = fd.as_raw_fd();
     // SAFETY: F_GETFL and F_SETFL take and return plain numbers on a descriptor that is open.
-    check(unsafe { libc::fcntl(raw, libc::F_SETFL, libc::fcntl(raw, libc::F_GETFL) | libc::O_NONBLOCK) })?;
+    check(unsafe {
+        libc::fcntl(raw, libc::F_SETFL, libc::fcntl(raw, libc::F_GETFL) | libc::O_NONBLOCK)
+    })?;
     Ok(fd)
 }
 

@@ -20,6 +20,7 @@ pub(super) struct Spool {
     ring: RefCell<Ring>,
     followers: RefCell<Vec<(u64, u64)>>,
     next_follower: Cell<u64>,
+    forgotten: Cell<bool>,
     fresh: Notify,
     room: Notify,
 }
@@ -46,6 +47,7 @@ impl Spool {
             ring: RefCell::new(Ring::new(file)),
             followers: RefCell::default(),
             next_follower: Cell::default(),
+            forgotten: Cell::default(),
             fresh: Notify::new(),
             room: Notify::new(),
         })
@@ -69,6 +71,9 @@ impl Spool {
 
     /// Adds output and tells the followers.
     pub(super) fn append(&self, stream: Stream, bytes: &[u8]) {
+        if self.forgotten.get() && self.followers.borrow().is_empty() {
+            return;
+        }
         // A disk that is full loses this output rather than the process.
         let _ = self.ring.borrow_mut().append(stream, bytes);
         self.fresh.notify_waiters();
@@ -88,13 +93,23 @@ impl Spool {
     pub(super) async fn wait_for_room(&self) {
         loop {
             let room = self.room.notified();
-            let slowest = self.followers.borrow().iter().map(|(_, position)| *position).min();
-            let has_room = |position| self.ring.borrow().has_room(position, CHUNK as u64);
-            if slowest.is_none_or(has_room) {
+            if self.has_room() {
                 return;
             }
             room.await;
         }
+    }
+
+    /// Whether another chunk can be kept without a follower losing any.
+    pub(super) fn has_room(&self) -> bool {
+        let slowest = self.followers.borrow().iter().map(|(_, position)| *position).min();
+        slowest.is_none_or(|position| self.ring.borrow().has_room(position, CHUNK as u64))
+    }
+
+    /// Gives everything back and keeps nothing more, unless somebody follows.
+    pub(super) fn forget(&self) {
+        self.forgotten.set(true);
+        self.clear();
     }
 
     /// Begins to follow; also says what is missing.
@@ -104,8 +119,8 @@ impl Spool {
             From::Now => (ring.newest(), None),
             From::Offset(offset) => {
                 let oldest = ring.oldest().offset;
-                let gap = (offset < oldest)
-                    .then_some(GapEvent { from: Some(offset), to: Some(oldest) });
+                let gap =
+                    (offset < oldest).then_some(GapEvent { from: Some(offset), to: Some(oldest) });
                 (ring.find(offset)?, gap)
             }
         };

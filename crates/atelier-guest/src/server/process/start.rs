@@ -12,9 +12,10 @@ use tokio::io::unix::AsyncFd;
 use super::super::paths::resolve;
 use super::super::state::Server;
 use super::super::users::User;
+use super::super::watched::watched;
 use super::spawn::{Plan, Spawned, spawn};
 use super::spool::{Follower, From, Spool};
-use super::{Output, Process, run};
+use super::{Output, Process, run, signal};
 use crate::wire::{Code, ConnectError, PtySize, StartRequest, Stream};
 
 /// The size of a terminal whose request names none.
@@ -28,8 +29,10 @@ pub(super) fn start(
     limit: Option<Duration>,
 ) -> Result<(Rc<Process>, Follower), ConnectError> {
     let plan = plan(server, &request, user)?;
-    let spawned = spawn(&plan).map_err(|error| refusal(&request.process.cmd, user, &error))?;
+    let spawned = spawn(&plan).map_err(|error| refusal(&plan, user, &error))?;
+    let pid = spawned.pid;
     let (process, outputs) = adopt(server, request, spawned).map_err(|error| {
+        signal::kill_untracked(pid);
         ConnectError::internal(format!("the process's pipes cannot be watched: {error}"))
     })?;
     let (follower, _) = process.spool.follow(From::Now).map_err(|error| {
@@ -57,10 +60,13 @@ fn plan(server: &Server, request: &StartRequest, user: &User) -> Result<Plan, Co
         environment.entry("TERM".to_owned()).or_insert_with(|| "xterm-256color".to_owned());
     }
     let has_zero = |text: &String| text.as_bytes().contains(&0);
-    if environment.iter().any(|(key, value)| {
-        key.is_empty() || key.contains('=') || has_zero(key) || has_zero(value)
-    }) {
-        return Err(ConnectError::invalid("a variable's name is empty or holds '=' or a zero byte"));
+    if environment
+        .iter()
+        .any(|(key, value)| key.is_empty() || key.contains('=') || has_zero(key) || has_zero(value))
+    {
+        return Err(ConnectError::invalid(
+            "a variable's name is empty or holds '=' or a zero byte",
+        ));
     }
     Ok(Plan {
         program: config.cmd.clone().into(),
@@ -98,8 +104,16 @@ fn folder(server: &Server, cwd: &str, user: &User) -> Result<PathBuf, ConnectErr
 }
 
 /// Why a command did not start, with the code that a shell would have ended with.
-fn refusal(command: &str, user: &User, error: &io::Error) -> ConnectError {
+fn refusal(plan: &Plan, user: &User, error: &io::Error) -> ConnectError {
+    let command = plan.program.to_string_lossy();
+    if error.kind() == io::ErrorKind::InvalidInput {
+        return ConnectError::invalid("the command or an argument holds a zero byte");
+    }
     let (code, message, exit_code) = match error.raw_os_error() {
+        Some(libc::ENOENT) if command.contains('/') && plan.folder.join(&plan.program).exists() => {
+            let message = format!("command cannot be executed: {command}: no such interpreter");
+            (Code::FailedPrecondition, message, Some(126))
+        }
         Some(libc::ENOENT) => (Code::NotFound, format!("command not found: {command}"), Some(127)),
         Some(libc::EPERM) => {
             let name = &user.name;
@@ -126,10 +140,9 @@ fn adopt(
 ) -> io::Result<(Rc<Process>, Outputs)> {
     let mut outputs = Vec::with_capacity(spawned.outputs.len());
     for (stream, fd) in spawned.outputs {
-        outputs.push((stream, Rc::new(AsyncFd::with_interest(fd, Interest::READABLE)?)));
+        outputs.push((stream, Rc::new(watched(fd, Interest::READABLE)?)));
     }
-    let writable =
-        |fd: OwnedFd| AsyncFd::with_interest(fd, Interest::WRITABLE).map(Rc::new);
+    let writable = |fd: OwnedFd| watched(fd, Interest::WRITABLE).map(Rc::new);
     let process = Process {
         pid: spawned.pid,
         config: request.process,

@@ -99,7 +99,8 @@ impl Table {
     fn forget_old(&self) {
         let mut ended = self.ended.borrow_mut();
         while ended.len() > ENDED || ended.front().is_some_and(|(at, _)| at.elapsed() > KEPT_FOR) {
-            ended.pop_front();
+            // Children that it left behind may still write; that is read, and not kept.
+            ended.pop_front().inspect(|(_, process)| process.spool.forget());
         }
         let (mut memory, mut disk) = (0, 0);
         for (_, process) in ended.iter().rev() {

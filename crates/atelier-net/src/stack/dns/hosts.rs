@@ -49,8 +49,11 @@ mod tests {
     fn the_hosts_file_names_other_machines() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("hosts");
-        std::fs::write(&path, "127.0.0.1 localhost me\n10.0.0.9 DB.internal db # ours\n\n::1 me\nx y\n")
-            .unwrap();
+        std::fs::write(
+            &path,
+            "127.0.0.1 localhost me\n10.0.0.9 DB.internal db # ours\n\n::1 me\nx y\n",
+        )
+        .unwrap();
         let hosts = Hosts::new(path.clone());
         assert_eq!(hosts.addresses("db.internal"), ["10.0.0.9".parse::<IpAddr>().unwrap()]);
         assert!(hosts.addresses("me").is_empty() && hosts.addresses("localhost").is_empty());

@@ -4,7 +4,9 @@
 use std::net::IpAddr;
 
 use simple_dns::rdata::{A, AAAA, OPT, RData};
-use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, ResourceRecord, TYPE};
+use simple_dns::{
+    CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, ResourceRecord, TYPE,
+};
 
 /// The TTL in seconds of the answers that are ours.
 pub(super) const OWN_TTL: u32 = 60;

@@ -1,0 +1,140 @@
+//! Groups of arguments that several commands share.
+
+use std::env;
+use std::path::PathBuf;
+
+use atelier_api::env::{EnvRef, NetworkMode};
+use atelier_api::{EnvOptions, Name};
+use atelier_config::{Layer, units};
+use clap::{Args, ValueEnum};
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Which project.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ProjectArgs {
+    /// A folder in the project, instead of the current one
+    #[arg(short = 'C', long, value_name = "FOLDER")]
+    pub project: Option<PathBuf>,
+}
+
+/// One environment of a project.
+#[derive(Debug, Args)]
+pub(crate) struct EnvArg {
+    /// The environment's name
+    #[arg(value_name = "ENV")]
+    pub env: Name,
+    #[command(flatten)]
+    pub project: ProjectArgs,
+}
+
+impl EnvArg {
+    /// As the API names it.
+    pub(crate) fn reference(&self, context: &Context<'_>) -> Result<EnvRef, Failure> {
+        let project = context.project(self.project.project.as_deref())?;
+        Ok(EnvRef { env: self.env.clone(), project })
+    }
+}
+
+/// What a new environment is made with. What is left out comes from ATELIER_* variables,
+/// atelier.yaml and the settings.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "For a new environment")]
+pub(crate) struct OptionArgs {
+    /// Take a clean checkout of a commit, branch or tag instead of the folder as it is
+    #[arg(long, value_name = "REF")]
+    pub from: Option<String>,
+    /// What isolates it
+    #[arg(long, value_name = "NAME")]
+    pub runtime: Option<String>,
+    /// What the network lets through
+    #[arg(long, value_name = "MODE")]
+    pub network: Option<Network>,
+    /// Let connections to HOST:PORT through, and no others (repeatable)
+    #[arg(long, value_name = "HOST:PORT")]
+    pub allow: Vec<String>,
+    /// Keep a group of credentials visible inside, such as ssh (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub grant: Vec<String>,
+    /// Limit memory, such as 2GiB
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+    pub memory: Option<u64>,
+    /// Limit processor time, in cores, such as 1.5
+    #[arg(long, value_name = "CORES", value_parser = units::parse_cpus)]
+    pub cpus: Option<f64>,
+    /// Limit processes and threads
+    #[arg(long, value_name = "COUNT", value_parser = units::parse_count)]
+    pub processes: Option<u64>,
+    /// Limit what is written to disk, such as 10GiB
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+    pub disk: Option<u64>,
+}
+
+/// The network's mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Network {
+    /// Outbound connections, except to this machine
+    Open,
+    /// No connections at all
+    None,
+    /// Only what --allow names
+    Allowlist,
+}
+
+impl OptionArgs {
+    /// As the API takes them, with the environment variables below the flags.
+    pub(crate) fn options(&self) -> Result<EnvOptions, Failure> {
+        if !self.allow.is_empty() && self.network.is_some_and(|mode| mode != Network::Allowlist) {
+            return Err(Failure::usage("--allow needs --network allowlist, which it implies"));
+        }
+        let layer = self.layer().over(Layer::from_env(|name| env::var_os(name))?);
+        Ok(EnvOptions { from: self.from.clone(), ..layer.env_options() })
+    }
+
+    fn layer(&self) -> Layer {
+        let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
+        Layer {
+            runtime: self.runtime.clone(),
+            network: self.network.map(|mode| match mode {
+                Network::Open => NetworkMode::Open,
+                Network::None => NetworkMode::None,
+                Network::Allowlist => NetworkMode::Allowlist,
+            }),
+            allow: some(&self.allow),
+            grants: some(&self.grant),
+            memory: self.memory,
+            cpus: self.cpus,
+            processes: self.processes,
+            disk: self.disk,
+            ..Layer::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_imply_an_allowlist() {
+        let args = OptionArgs { allow: vec!["a:1".into()], ..OptionArgs::default() };
+        assert_eq!(args.options().unwrap().network, Some(NetworkMode::Allowlist));
+    }
+
+    #[test]
+    fn rules_with_another_mode_are_wrong_usage() {
+        let args = OptionArgs {
+            allow: vec!["a:1".into()],
+            network: Some(Network::Open),
+            ..OptionArgs::default()
+        };
+        assert!(args.options().is_err());
+    }
+
+    #[test]
+    fn what_is_not_given_is_left_to_the_control_plane() {
+        let options = OptionArgs::default().options().unwrap();
+        assert_eq!(serde_json::to_value(options).unwrap(), serde_json::json!({"resources": {}}));
+    }
+}

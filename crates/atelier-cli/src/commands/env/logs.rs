@@ -1,0 +1,60 @@
+//! `atelier env logs`: what commands wrote, kept for those who were not there.
+
+use atelier_api::env::{EnvLogs, EnvLogsInput, RunLog};
+use atelier_api::{ExitCode, Problem};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use clap::Args;
+
+use crate::args::EnvArg;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Paint, age, print, print_json, visible};
+
+/// Arguments of `atelier env logs`.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    #[command(flatten)]
+    pub env: EnvArg,
+    /// Only the last so many commands
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    pub last: Option<u32>,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Shows it.
+pub(crate) fn run(args: &LogsArgs, context: &Context<'_>) -> Result<u8, Failure> {
+    let reference = args.env.reference(context)?;
+    let input = EnvLogsInput { env: reference.env, project: reference.project, last: args.last };
+    let plane = context.control_plane()?;
+    let logs = context.wait(async { Ok(plane.call::<EnvLogs>(&input).await?) })?;
+    if args.json {
+        print_json(&logs)?;
+        return Ok(0);
+    }
+    for log in &logs {
+        print(text(log, Paint::stdout())?)?;
+    }
+    Ok(0)
+}
+
+fn text(log: &RunLog, paint: Paint) -> Result<Vec<u8>, Failure> {
+    let end = match log.exit_code {
+        Some(code) => format!("exit code {code}"),
+        None => "no end seen".to_owned(),
+    };
+    let command = visible(&log.command.join(" "));
+    let head = format!("$ {command}  ({} ago, {end})", age(log.started_at));
+    let mut text = format!("{}\n", paint.dim(&head)).into_bytes();
+    let output = BASE64_STANDARD.decode(&log.output_base64).map_err(|e| {
+        let detail = format!("the control plane's log cannot be read: {e}");
+        Problem::new("control_plane.protocol", ExitCode::Failed, detail)
+    })?;
+    text.extend_from_slice(&output);
+    if !output.is_empty() && !output.ends_with(b"\n") {
+        text.push(b'\n');
+    }
+    Ok(text)
+}

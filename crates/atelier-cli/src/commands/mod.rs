@@ -1,0 +1,40 @@
+//! One verb, one file. Each has its arguments and one function that does it.
+
+pub(crate) mod audit;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod doctor;
+pub(crate) mod env;
+pub(crate) mod events;
+pub(crate) mod init;
+pub(crate) mod man;
+pub(crate) mod openapi;
+pub(crate) mod run;
+pub(crate) mod serve;
+pub(crate) mod status;
+pub(crate) mod stop;
+pub(crate) mod version;
+
+use crate::cli::Command;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Does what was asked and gives the exit code.
+pub(crate) fn dispatch(command: Command, context: &Context<'_>) -> Result<u8, Failure> {
+    match command {
+        Command::Run(args) => run::run(&args, context),
+        Command::Env(command) => env::dispatch(&command, context),
+        Command::Status(args) => status::run(&args, context),
+        Command::Stop(args) => stop::run(&args, context),
+        Command::Doctor(args) => doctor::run(&args, context),
+        Command::Config(args) => config::run(&args, context),
+        Command::Init(args) => init::run(&args, context),
+        Command::Serve(args) => serve::run(&args, context),
+        Command::Audit(args) => audit::run(&args, context),
+        Command::Events => events::run(context),
+        Command::Openapi => openapi::run(context),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args, context),
+        Command::Version(args) => version::run(&args, context),
+    }
+}

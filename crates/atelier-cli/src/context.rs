@@ -1,0 +1,85 @@
+//! What every command starts from: the home, the control plane, the folder that the user is in.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+
+use atelier_api::{ExitCode, HostPath, Problem};
+use atelier_client::{Client, ControlPlane, Endpoint, Starter};
+use atelier_config::{Home, env_vars};
+
+use crate::failure::Failure;
+use crate::hooks::Hooks;
+use crate::spawn;
+
+/// What every command starts from. Nothing is looked up before it is asked for.
+pub(crate) struct Context<'a> {
+    pub hooks: &'a dyn Hooks,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) const fn new(hooks: &'a dyn Hooks) -> Self {
+        Self { hooks }
+    }
+
+    /// The home folder; nothing is made.
+    pub(crate) fn home(&self) -> Result<Home, Failure> {
+        Ok(Home::discover(|name| env::var_os(name))?)
+    }
+
+    /// The control plane that `ATELIER_HOST` names, or the home's, which is started when needed.
+    pub(crate) fn control_plane(&self) -> Result<ControlPlane<'static>, Failure> {
+        self.control_plane_with(Vec::new())
+    }
+
+    /// The same; a control plane that is started gets these arguments besides.
+    pub(crate) fn control_plane_with(
+        &self,
+        arguments: Vec<String>,
+    ) -> Result<ControlPlane<'static>, Failure> {
+        let home = self.home()?;
+        let build = self.hooks.build();
+        if let Some(host) = env::var_os(env_vars::HOST).filter(|host| !host.is_empty()) {
+            let endpoint = Endpoint::parse(&host.to_string_lossy())?;
+            let token = match endpoint {
+                Endpoint::Tcp(_) => token(&home),
+                Endpoint::Unix(_) => None,
+            };
+            return Ok(ControlPlane::remote(Client::new(endpoint, build, token)));
+        }
+        let client = Client::new(Endpoint::Unix(home.socket()), build, None);
+        let starter = Starter::new(&home.clone(), move || spawn::control_plane(&home, &arguments));
+        Ok(ControlPlane::local(client, starter))
+    }
+
+    /// Runs what waits, on this thread alone.
+    pub(crate) fn wait<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| {
+            Problem::new("system", ExitCode::Failed, format!("no event loop can be made: {e}"))
+        })?;
+        runtime.block_on(work)
+    }
+
+    /// The folder that says which project is meant: the one given, or the current one. It need not
+    /// be there any more.
+    pub(crate) fn project(&self, given: Option<&Path>) -> Result<HostPath, Failure> {
+        let folder = given.map_or_else(env::current_dir, std::path::absolute);
+        folder.map(HostPath).map_err(|e| {
+            let detail = format!("the current folder cannot be told: {e}");
+            Problem::new("project.missing", ExitCode::NotFound, detail)
+                .hint("change to a folder that is there")
+                .into()
+        })
+    }
+}
+
+/// The key for calls over TCP: the one that is given, or the home's own.
+fn token(home: &Home) -> Option<String> {
+    let given = env::var(env_vars::TOKEN).ok().filter(|token| !token.is_empty());
+    let token = given.or_else(|| fs::read_to_string(home.api_key()).ok())?;
+    Some(token.trim().to_owned())
+}

@@ -1,0 +1,167 @@
+//! From the first word to the exit code, over as many connections as it takes.
+
+use std::time::Duration;
+
+use atelier_api::ExitCode;
+use atelier_api::Problem;
+use atelier_api::session::{RunAttach, RunStart, ToServer};
+use atelier_client::{ClientError, ControlPlane, Session};
+use tokio::time::{Instant, sleep};
+
+use super::input::Input;
+use super::leg::{Leg, leg};
+use super::output::Output;
+use super::signals::{Number, Signals};
+use super::terminal::RawMode;
+use crate::failure::Failure;
+use crate::output::note;
+
+/// How long a command is looked for whose connection was lost.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How much is said beside the command's output.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    /// Whether a terminal shows progress.
+    pub progress: bool,
+    pub quiet: bool,
+    pub verbose: bool,
+}
+
+/// What lasts from one connection to the next.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub start: RunStart,
+    pub manner: Manner,
+    pub signals: Signals,
+    pub input: Input,
+    pub output: Output,
+    pub raw: Option<RawMode>,
+    /// The command's number, once it runs.
+    pub pid: Option<u32>,
+    /// The offset of the first byte of output that has not come yet.
+    pub position: u64,
+}
+
+/// Runs a command and gives its exit code.
+pub(crate) async fn drive(
+    plane: &ControlPlane<'_>,
+    start: RunStart,
+    manner: Manner,
+) -> Result<u8, Failure> {
+    let signals = Signals::catch(start.terminal.is_some()).map_err(|e| {
+        Problem::new("system", ExitCode::Failed, format!("signals cannot be caught: {e}"))
+    })?;
+    let mut run = Run {
+        start,
+        manner,
+        signals,
+        input: Input::default(),
+        output: Output::default(),
+        raw: None,
+        pid: None,
+        position: 0,
+    };
+    let result = run.finish(plane).await;
+    run.raw = None;
+    if matches!(result, Err(Failure::BrokenPipe)) {
+        return result;
+    }
+    // A signal that comes now means that nobody wants to wait for the rest.
+    let written = tokio::select! {
+        written = run.output.finish() => written,
+        signal = run.signals.next_ending() => return Ok(signalled(signal)),
+    };
+    let code = result?;
+    written.map(|()| code)
+}
+
+/// The exit code of a program that a signal ended.
+fn signalled(signal: Number) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(255)
+}
+
+impl Run {
+    async fn finish(&mut self, plane: &ControlPlane<'_>) -> Result<u8, Failure> {
+        let mut session = match self.begin(plane).await? {
+            Ok(session) => session,
+            Err(signal) => return Ok(signalled(signal)),
+        };
+        loop {
+            let next = match leg(self, session).await? {
+                Leg::Ended(code) => return Ok(code),
+                Leg::Aborted(signal) => return Ok(signalled(signal)),
+                // Before it was started, only a server that says so has surely not started it.
+                Leg::Lost { told: false } if self.pid.is_none() => return Err(lost_early()),
+                Leg::Lost { .. } => match self.pid {
+                    Some(pid) => self.go_back(plane, pid).await?,
+                    None => self.begin(plane).await?,
+                },
+            };
+            session = match next {
+                Ok(session) => session,
+                Err(signal) => return Ok(signalled(signal)),
+            };
+        }
+    }
+
+    async fn begin(
+        &mut self,
+        plane: &ControlPlane<'_>,
+    ) -> Result<Result<Session, Number>, Failure> {
+        let first = ToServer::Start(Box::new(self.start.clone()));
+        tokio::select! {
+            session = plane.session(&first) => Ok(Ok(session?)),
+            signal = self.signals.next_ending() => Ok(Err(signal)),
+        }
+    }
+
+    /// Finds the command again through whichever control plane is there, or comes to be.
+    async fn go_back(
+        &mut self,
+        plane: &ControlPlane<'_>,
+        pid: u32,
+    ) -> Result<Result<Session, Number>, Failure> {
+        if self.manner.verbose {
+            note("the connection was lost; going back to the command");
+        }
+        let first = ToServer::Attach(RunAttach {
+            env: self.start.env.clone(),
+            project: self.start.project.clone(),
+            pid,
+            offset: self.position,
+            terminal: self.start.terminal.is_some(),
+            remove: self.start.remove,
+        });
+        let deadline = Instant::now() + PATIENCE;
+        let attempts = async {
+            loop {
+                match plane.session(&first).await {
+                    Err(error) if error.is_connection() && Instant::now() < deadline => {
+                        sleep(Duration::from_millis(20)).await;
+                    }
+                    other => return other,
+                }
+            }
+        };
+        tokio::select! {
+            session = attempts => session.map(Ok).map_err(|error| given_up(error, pid)),
+            signal = self.signals.next_ending() => Ok(Err(signal)),
+        }
+    }
+}
+
+fn lost_early() -> Failure {
+    let error = ClientError::Lost("it ended before the command was known to run".into());
+    Failure::from(error)
+}
+
+fn given_up(error: ClientError, pid: u32) -> Failure {
+    let mut problem = Problem::from(error);
+    problem.detail = format!(
+        "the connection to the command (number {pid} in its environment) was lost, and it was \
+         not found again: {}",
+        problem.detail
+    );
+    problem.hint("`atelier env logs` shows what it wrote").into()
+}

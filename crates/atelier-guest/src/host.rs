@@ -1,0 +1,80 @@
+//! What the runtime `host` asks of this binary: [`LaunchRequest`], and (with the feature `host`) the
+//! launch itself, which joins the launcher, the network stack and the server in one process image.
+
+use atelier_launch::LaunchSpec;
+use atelier_net::Policy;
+use serde::{Deserialize, Serialize};
+
+/// Where the sandbox keeps output that outgrows memory. The control plane mounts a folder there.
+pub const SPOOL: &str = "/run/atelier";
+
+/// The input of `atelier-guest launch`, as JSON on its standard input.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LaunchRequest {
+    /// The sandbox.
+    pub launch: LaunchSpec,
+    /// What its network lets through.
+    pub policy: Policy,
+}
+
+/// Launches, and writes an [`atelier_launch::Report`] to standard output. Gives the exit code.
+#[cfg(feature = "host")]
+#[must_use]
+pub fn launch() -> u8 {
+    use std::io::{Read as _, Write as _};
+
+    use atelier_launch::{LaunchError, Report};
+
+    let mut text = String::new();
+    let request = std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|e| LaunchError::io("read the launch request", None, &e))
+        .and_then(|_| {
+            serde_json::from_str::<LaunchRequest>(&text)
+                .map_err(|e| LaunchError::new("read the launch request", e.to_string()))
+        });
+    let (report, code) = match request.and_then(|request| start(&request)) {
+        Ok(started) => (Report::Started(started), 0),
+        Err(error) => (Report::Failed(error), 6),
+    };
+    let Ok(line) = serde_json::to_vec(&report) else { return 1 };
+    let mut output = std::io::stdout();
+    if output.write_all(&line).and_then(|()| output.flush()).is_ok() { code } else { 1 }
+}
+
+#[cfg(feature = "host")]
+fn start(request: &LaunchRequest) -> atelier_launch::Result<atelier_launch::Started> {
+    use atelier_launch::Hooks;
+
+    let netstack = |socket: std::os::unix::net::UnixStream| {
+        let result = atelier_launch::receive_fd(&socket).and_then(|tun| match tun {
+            Some(tun) => {
+                let options = atelier_net::Options::default();
+                atelier_net::run(tun, socket.into(), request.policy.clone(), options)
+            }
+            // The launch failed before it had a device.
+            None => Ok(()),
+        });
+        if let Err(error) = result {
+            eprintln!("network stack: {error}");
+        }
+    };
+    let serve = |served: atelier_launch::Served| {
+        let spool = std::path::PathBuf::from(SPOOL);
+        let options = crate::ServeOptions {
+            spool: spool.is_dir().then_some(spool),
+            reap_all: true,
+            ..crate::ServeOptions::default()
+        };
+        if let Err(error) = crate::serve(served.listener, options) {
+            eprintln!("guest: {error}");
+        }
+    };
+    let hooks = Hooks {
+        netstack: &netstack,
+        tun: &|| atelier_net::configure_inside(atelier_net::DEVICE),
+        loopback: &atelier_net::loopback_up,
+        serve: &serve,
+    };
+    atelier_launch::launch(&request.launch, &hooks)
+}

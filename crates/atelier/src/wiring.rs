@@ -1,0 +1,134 @@
+//! What the command line can't do itself, handed to it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use atelier_api::env::NetworkMode;
+use atelier_api::system::Check;
+use atelier_api::{ExitCode, Problem};
+use atelier_cli::{Hooks, ServeOptions};
+use atelier_config::{Home, Layer, ProjectLayer, Settings};
+use atelier_environment::{Config, FILE_NAME, Network, Project};
+use atelier_run::Defaults;
+
+use crate::{build, logs};
+
+/// How long calls under way may take when the control plane stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The parts.
+pub(crate) struct Wiring;
+
+impl Hooks for Wiring {
+    fn version(&self) -> &'static str {
+        build::VERSION
+    }
+
+    fn build(&self) -> &'static str {
+        build::id()
+    }
+
+    fn serve(&self, options: ServeOptions) -> Result<(), Problem> {
+        logs::start(&options.settings)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_keep_alive(Duration::from_secs(2))
+            .enable_all()
+            .build()
+            .map_err(|e| {
+                Problem::new("serve.runtime", ExitCode::Failed, format!("no threads: {e}"))
+            })?;
+        let background = options.background;
+        let served = runtime.block_on(atelier_server::serve(serve_options(options)))?;
+        // Work that is cut off here is taken back at the next start.
+        runtime.shutdown_timeout(Duration::from_millis(200));
+        if served || background {
+            return Ok(());
+        }
+        Err(Problem::new("serve.running", ExitCode::Conflict, "a control plane serves this home already")
+            .hint("see it with 'atelier status', end it with 'atelier stop'"))
+    }
+
+    fn local_doctor(&self, home: &Home) -> Vec<Check> {
+        atelier_server::offline(home)
+    }
+
+    fn repair(&self, home: &Home) -> Result<Vec<Check>, Problem> {
+        atelier_server::repair(home)
+    }
+
+    fn init_template(&self, folder: &Path) -> Result<(PathBuf, String), Problem> {
+        let project = project(folder)?;
+        let text = atelier_environment::template(&project.root, &project.name);
+        Ok((project.root.join(FILE_NAME), text))
+    }
+
+    fn project_layer(&self, folder: &Path) -> Result<Option<ProjectLayer>, Problem> {
+        let Ok(project) = project(folder) else { return Ok(None) };
+        let path = project.root.join(FILE_NAME);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let config = Config::load(&project.root)?;
+        Ok(Some(ProjectLayer { path, layer: layer(&config), commands: config.commands }))
+    }
+
+    fn openapi(&self) -> serde_json::Value {
+        atelier_server::openapi()
+    }
+}
+
+fn project(folder: &Path) -> Result<Project, Problem> {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    Ok(Project::discover(folder, home.as_deref())?)
+}
+
+fn serve_options(options: ServeOptions) -> atelier_server::ServeOptions {
+    let ServeOptions { home, settings, .. } = options;
+    let text = |address: Option<std::net::SocketAddr>| address.map(|a| a.to_string());
+    atelier_server::ServeOptions {
+        home,
+        listen: text(settings.listen.value),
+        ingress: text(settings.ingress.value),
+        defaults: defaults(&settings),
+        build: build::id().to_owned(),
+        grace: GRACE,
+    }
+}
+
+fn defaults(settings: &Settings) -> Defaults {
+    // Init commands run for the control plane, not for a caller; they find what every command
+    // finds. Secrets of the shell that happened to start the control plane stay out.
+    let inherited = ["PATH", "USER", "LOGNAME", "SHELL", "LANG"];
+    let variables: BTreeMap<String, String> = inherited
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
+        .collect();
+    Defaults {
+        options: settings.env_options(),
+        inherited: variables,
+        idle_stop: settings.idle_stop.value,
+    }
+}
+
+/// What `atelier.yaml` sets, as a layer of the settings.
+fn layer(config: &Config) -> Layer {
+    let (network, allow) = match config.network.clone() {
+        None => (None, None),
+        Some(Network::Open) => (Some(NetworkMode::Open), None),
+        Some(Network::None) => (Some(NetworkMode::None), None),
+        Some(Network::Allow(rules)) => (Some(NetworkMode::Allowlist), Some(rules)),
+    };
+    Layer {
+        runtime: config.runtime.clone(),
+        network,
+        allow,
+        memory: config.resources.memory.map(|m| m.0),
+        cpus: config.resources.cpus,
+        processes: config.resources.processes.map(u64::from),
+        disk: config.resources.disk.map(|d| d.0),
+        grants: (!config.grants.is_empty()).then(|| config.grants.clone()),
+        ..Layer::default()
+    }
+}

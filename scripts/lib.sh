@@ -1,0 +1,38 @@
+# Shared by the scripts: installs what is missing, as root or through sudo, and says what.
+
+# need COMMAND=PACKAGE ...: installs the Debian packages of commands that are missing.
+need() {
+    missing=""
+    for pair in "$@"; do
+        command -v "${pair%%=*}" >/dev/null 2>&1 || missing="$missing ${pair#*=}"
+    done
+    install_packages $missing
+}
+
+install_packages() {
+    [ $# -gt 0 ] || return 0
+    echo "installing from Debian's packages: $*" >&2
+    if [ "$(id -u)" = 0 ]; then
+        root=""
+    elif command -v sudo >/dev/null 2>&1; then
+        root="sudo"
+    else
+        echo "error: $* must be installed, and this is neither root nor is there a sudo" >&2
+        exit 8
+    fi
+    $root apt-get update -qq >&2
+    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+
+# What every build needs: a C compiler for SQLite, and the C library's static half for the guest.
+need_for_building() {
+    command -v cargo >/dev/null 2>&1 || {
+        [ -r "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+    }
+    command -v cargo >/dev/null 2>&1 || {
+        echo "error: there is no cargo; install Rust 1.95 or newer (https://rustup.rs)" >&2
+        exit 8
+    }
+    need cc=gcc git=git
+    [ -n "$(find /usr/lib /lib -name libc.a -print -quit 2>/dev/null)" ] || install_packages libc6-dev
+}

@@ -1,0 +1,12 @@
+//! End to end: every test goes through the real binary, as a person does. Each has a home folder, a
+//! project and a control plane of its own, and takes them away again.
+//!
+//! `X Y` of the command line is tested in `X/Y.rs`; `faults` is bad input and bad days; `support`
+//! is the harness.
+
+mod env;
+mod examples;
+mod faults;
+mod run;
+mod support;
+mod system;

@@ -1,0 +1,92 @@
+//! Arrows point down: a crate may depend on crates of lower layers only, parts never on one
+//! another, and a heavy dependency has one owner. ARCHITECTURE.md draws the same.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+/// The layers, the lowest first. Crates of one layer don't know each other, except as
+/// [`SAME_LAYER`] says.
+const LAYERS: &[&[&str]] = &[
+    &["atelier-api"],
+    &["atelier-config", "atelier-store", "atelier-net", "atelier-launch"],
+    &["atelier-auth", "atelier-guest"],
+    &["atelier-sandbox", "atelier-environment"],
+    &["atelier-run"],
+    &["atelier-server", "atelier-client"],
+    &["atelier-cli"],
+    &["atelier"],
+];
+
+/// What only sees the API and its own side, though it stands high.
+const ONLY: &[(&str, &[&str])] = &[
+    ("atelier-client", &["atelier-api", "atelier-config"]),
+    ("atelier-cli", &["atelier-api", "atelier-config", "atelier-client"]),
+];
+
+/// Heavy dependencies with the crates that may name them.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("sqlx", &["atelier-store", "atelier-auth", "atelier-sandbox", "atelier-run"]),
+    ("axum", &["atelier-server"]),
+    ("clap", &["atelier-cli"]),
+    ("smoltcp", &["atelier-net"]),
+    ("ipstack", &["atelier-net"]),
+    ("seccompiler", &["atelier-launch"]),
+    ("serde-saphyr", &["atelier-config", "atelier-environment"]),
+];
+
+/// What is wrong with the arrows.
+pub fn check() -> Result<Vec<String>> {
+    let graph = graph()?;
+    let mut findings = Vec::new();
+    for (name, dependencies) in &graph {
+        let Some(own) = layer(name) else {
+            if name != "xtask" && name != "atelier-testing" && name != "atelier-e2e" {
+                findings.push(format!("{name} stands in no layer: xtask/src/layers.rs"));
+            }
+            continue;
+        };
+        let allowed = ONLY.iter().find(|(n, _)| n == name).map(|(_, only)| *only);
+        for dependency in dependencies {
+            if let Some(other) = layer(dependency) {
+                let refused = allowed.is_some_and(|only| !only.contains(&dependency.as_str()));
+                if other >= own || refused {
+                    findings.push(format!("{name} may not depend on {dependency}"));
+                }
+            }
+            let owners = OWNERS.iter().find(|(d, _)| d == dependency).map(|(_, owners)| *owners);
+            if owners.is_some_and(|owners| !owners.contains(&name.as_str())) {
+                findings.push(format!("{dependency} has owners, and {name} is none of them"));
+            }
+        }
+    }
+    Ok(findings)
+}
+
+fn layer(name: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&name))
+}
+
+/// Each member with what it is built from; tests may use more.
+fn graph() -> Result<BTreeMap<String, Vec<String>>> {
+    let output = Command::new("cargo")
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .output()
+        .context("cargo metadata")?;
+    let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata's JSON")?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut graph = BTreeMap::new();
+    for package in metadata["packages"].as_array().into_iter().flatten() {
+        let built_from = package["dependencies"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|d| d["kind"].is_null())
+            .map(|d| text(&d["name"]))
+            .collect();
+        graph.insert(text(&package["name"]), built_from);
+    }
+    Ok(graph)
+}

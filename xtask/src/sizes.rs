@@ -1,0 +1,62 @@
+//! One file, one room: every module says what lives in it, and none grows beyond reading.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+/// More lines than this need another file.
+const LONGEST_FILE: usize = 500;
+/// More lines than this need another crate.
+const LARGEST_CRATE: usize = 10_000;
+
+/// Files and crates that are too long, modules that don't say what they are.
+pub fn check() -> Result<Vec<String>> {
+    let mut findings = Vec::new();
+    let mut crates = std::collections::BTreeMap::<PathBuf, usize>::new();
+    for file in sources()? {
+        let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        let lines = text.lines().count();
+        let krate: PathBuf = file.components().take(2).collect();
+        *crates.entry(krate).or_default() += lines;
+        if lines > LONGEST_FILE {
+            findings.push(format!("{} has {lines} lines, more than {LONGEST_FILE}", file.display()));
+        }
+        let is_module = file.components().any(|c| c.as_os_str() == "src");
+        if is_module && !text.starts_with("//!") {
+            findings.push(format!("{} does not open with what lives in it (//!)", file.display()));
+        }
+        if text.contains("std::process::Command") && !spawns(&file) {
+            findings.push(format!("{} spawns processes; see the list in xtask/src/sizes.rs", file.display()));
+        }
+    }
+    for (name, lines) in crates {
+        if lines > LARGEST_CRATE {
+            findings.push(format!("{} has {lines} lines, more than {LARGEST_CRATE}", name.display()));
+        }
+    }
+    Ok(findings)
+}
+
+/// Processes are spawned in these rooms only, and in tests.
+fn spawns(file: &Path) -> bool {
+    const ROOMS: &[&str] = &[
+        "crates/atelier-sandbox/src/command.rs",
+        "crates/atelier-sandbox/src/disk.rs",
+        "crates/atelier-sandbox/src/process.rs",
+        "crates/atelier-sandbox/build.rs",
+        "crates/atelier-environment/src/git/",
+        "crates/atelier-client/src/start",
+        "crates/atelier-guest/src/server/process/",
+        "crates/atelier-testing/",
+        "xtask/",
+    ];
+    let path = file.to_string_lossy();
+    path.contains("/tests/") || path.contains("/benches/") || ROOMS.iter().any(|r| path.starts_with(r))
+}
+
+fn sources() -> Result<Vec<PathBuf>> {
+    let output = Command::new("git").args(["ls-files", "-z", "*.rs"]).output().context("git")?;
+    let text = String::from_utf8(output.stdout).context("file names")?;
+    Ok(text.split('\0').filter(|p| !p.is_empty()).map(PathBuf::from).filter(|p| p.exists()).collect())
+}
