@@ -65,7 +65,7 @@ const OF_TERMINALS: &[&str] = &["TERM", "COLORTERM"];
 #[derive(Debug, Default, Args)]
 pub(crate) struct VariableArgs {
     /// Set a variable; without =VALUE, pass yours on
-    #[arg(short = 'e', long = "env", value_name = "NAME[=VALUE]")]
+    #[arg(id = "variable", short = 'e', long = "env", value_name = "NAME[=VALUE]")]
     pub env: Vec<OsString>,
     /// Set the variables of a file with a NAME=VALUE on each line
     #[arg(long, value_name = "FILE")]

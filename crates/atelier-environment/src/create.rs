@@ -180,10 +180,15 @@ impl Maker<'_> {
             skipped: scan.skipped.clone(),
             stats: Stats { changed: delta.changed, ..stats },
         };
-        if !delta.is_empty() {
-            self.layer(&manifest, &delta, &mut lower)?;
+        if delta.is_empty() {
+            return Ok(Some(lower));
         }
-        Ok(Some(lower))
+        match self.layer(&manifest, &delta, &mut lower) {
+            // Where whiteouts may not be made (kernels before 5.8, some containers), a new base
+            // does without.
+            Err(Error::Io { doing: "hide", .. }) => Ok(None),
+            result => result.map(|()| Some(lower)),
+        }
     }
 
     fn layer(&self, manifest: &Manifest, delta: &Delta<'_>, lower: &mut Lower) -> Result<()> {

@@ -95,9 +95,9 @@ pub(crate) fn recover(root: &Path, layer_dir: &Path) -> Result<bool> {
     work.journal =
         serde_json::from_slice(&bytes).map_err(|e| Error::Damaged { path, why: e.to_string() })?;
     if work.journal.done {
-        work.clean()?
+        work.clean()?;
     } else {
-        work.undo()?
+        work.undo()?;
     }
     Ok(true)
 }

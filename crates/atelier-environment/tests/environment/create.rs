@@ -96,7 +96,7 @@ fn many_changes_make_a_new_base_that_shares_the_old_files() {
     // The old base goes when nobody stands on it, and only then.
     assert_eq!(gc_bases(&world.home, &[]).unwrap().bases, 0);
     remove_layers(&world.layer_dir("one")).unwrap();
-    assert_eq!(gc_bases(&world.home, &[one.base_id.clone()]).unwrap().bases, 0);
+    assert_eq!(gc_bases(&world.home, std::slice::from_ref(&one.base_id)).unwrap().bases, 0);
     assert_eq!(gc_bases(&world.home, &[]).unwrap().bases, 1);
     assert_eq!(world.view(&two), world.listing());
     // A project that is gone keeps nothing but what is used.
@@ -219,4 +219,53 @@ fn a_ref_is_a_clean_checkout_with_its_branches_and_remotes() {
     let again = world.try_create("again", &Source::Ref("side".into()), LayerMode::Overlay).unwrap();
     assert_eq!((again.base_id, again.stats.new_base), (side.base_id, false));
     assert!(matches!(tag.mode, Mode::Copy { .. }));
+}
+
+/// Runs as a process of its own: makes environments until it is killed.
+#[test]
+fn makes_environments_until_it_is_killed() {
+    let Some(dir) = std::env::var_os("ATELIER_TEST_VICTIM").map(std::path::PathBuf::from) else {
+        return;
+    };
+    let project = atelier_environment::Project::discover(&dir.join("project"), None).unwrap();
+    let home = atelier_environment::Home::new(dir.join("home"));
+    for n in 0.. {
+        // Every other one finds much changed, and makes a new base.
+        for file in 0..200 {
+            std::fs::write(project.root.join(file.to_string()), format!("{n} {file}")).unwrap();
+        }
+        for again in 0..2 {
+            let layer_dir = home.envs().join(format!("{}-{n}-{again}", std::process::id()));
+            let mode = if again == 0 { LayerMode::Overlay } else { LayerMode::Copy };
+            create_workspace(&project, &home, &layer_dir, &Source::WorkingTree, mode).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_killed_creation_leaves_nothing_that_is_taken_for_whole() {
+    let world = World::plain();
+    for round in 0..12_u64 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "create::makes_environments_until_it_is_killed"])
+            .env("ATELIER_TEST_VICTIM", world.root.parent().unwrap())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(80 + round * 31));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    gc_leftovers(&world.home.envs()).unwrap();
+    gc_bases(&world.home, &[]).unwrap();
+    let mut whole = 0;
+    for dir in std::fs::read_dir(world.home.envs()).unwrap().flatten() {
+        let workspace = Workspace::load(&dir.path()).unwrap();
+        let count = "find . -type f | wc -l; cat * | cut -d' ' -f1 | sort -u | wc -l";
+        let seen = inside(&workspace, count);
+        assert_eq!(seen, "200\n1\n", "{}", dir.path().display());
+        whole += 1;
+    }
+    assert!(whole > 0, "no environment was made before the kills");
+    world.create("after");
 }

@@ -84,7 +84,8 @@ impl World {
 
     /// Everything in the project that must come along.
     pub fn listing(&self) -> String {
-        self.sh(LISTING)
+        let mut command = unshare();
+        finish(command.args(["sh", "-ec", LISTING]).current_dir(&self.root), LISTING)
     }
 
     /// The same as the environment sees it.
@@ -109,6 +110,16 @@ fn finish(command: &mut Command, script: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// A command in a mount namespace of its own; without root, in a user namespace too.
+fn unshare() -> Command {
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    command.args(["--mount", "--propagation", "private"]);
+    command
+}
+
 /// Runs a shell script in the environment: its layers mounted as the kernel merges them.
 pub fn inside(workspace: &Workspace, script: &str) -> String {
     let (upper, work) = match &workspace.mode {
@@ -125,11 +136,8 @@ pub fn inside(workspace: &Workspace, script: &str) -> String {
     let target = tempfile::tempdir().unwrap();
     let whole =
         format!("mount -t overlay overlay -o \"$OPTIONS\" \"$TARGET\"; cd \"$TARGET\"; {script}");
-    let mut command = Command::new("unshare");
-    if !rustix::process::geteuid().is_root() {
-        command.arg("--map-root-user");
-    }
-    command.args(["--mount", "--propagation", "private", "sh", "-ec", &whole]);
+    let mut command = unshare();
+    command.args(["sh", "-ec", &whole]);
     finish(command.env("OPTIONS", options).env("TARGET", target.path()), script)
 }
 
