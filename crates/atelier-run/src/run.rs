@@ -7,7 +7,7 @@ use std::sync::Arc;
 use atelier_api::session::{RunAttach, RunStart};
 use atelier_api::{ExitCode, HostPath, Problem};
 use atelier_environment::Project;
-use atelier_guest::client::ProcessStream;
+use atelier_guest::client::{GuestError, ProcessStream};
 use atelier_guest::wire::{ProcessConfig, Pty, PtySize, StartRequest};
 use atelier_sandbox::Live;
 use jiff::Timestamp;
@@ -78,7 +78,7 @@ impl Workshop {
     async fn start(self: &Arc<Self>, record: &Record, start: &RunStart) -> Result<Attached, Problem> {
         let live = self.sandboxes.ensure_running(&record.sandbox()).await?;
         let request = self.request(record, start);
-        let stream = live.guest.start(&request).await?;
+        let stream = live.guest.start(&request).await.map_err(refused)?;
         let command: Vec<String> =
             std::iter::once(request.process.cmd).chain(request.process.args).collect();
         self.attached(record, live, stream, command).await
@@ -231,6 +231,17 @@ impl Workshop {
     }
 }
 
+/// A command that can't be started ends with the code that a shell would give: 126 or 127.
+fn refused(error: GuestError) -> Problem {
+    let code = error.shell_code().and_then(|code| u8::try_from(code).ok());
+    let mut problem = Problem::from(error);
+    if let Some(code) = code {
+        problem.exit = code;
+        problem.code = "run.command_not_started".into();
+    }
+    problem
+}
+
 /// Options are an environment's from its making on; asking an existing one for others is a mistake
 /// that must not pass in silence.
 fn usable(record: Record, start: &RunStart) -> Result<Record, Problem> {
@@ -273,11 +284,5 @@ fn process(
     envs: BTreeMap<String, String>,
     cwd: &Path,
 ) -> ProcessConfig {
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    ProcessConfig {
-        cmd: text(cmd),
-        args: args.iter().map(|a| text(a)).collect(),
-        envs,
-        cwd: Some(text(cwd)),
-    }
+    ProcessConfig::of_bytes(cmd, args, envs, cwd)
 }

@@ -1,6 +1,8 @@
 //! Messages of `process.Process`.
 
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,48 @@ pub struct ProcessConfig {
     /// The folder to start in; relative ones start at the user's home.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
+    /// Ours: what of the above is no text, as the bytes that it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw: Option<RawConfig>,
+}
+
+/// A command whose words or folder are no UTF-8. It stands above the text, which is for showing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RawConfig {
+    /// The program.
+    pub cmd: Blob,
+    /// Its arguments.
+    pub args: Vec<Blob>,
+    /// The folder to start in, an absolute path.
+    pub cwd: Blob,
+}
+
+impl ProcessConfig {
+    /// A command whose words and folder may be any bytes.
+    #[must_use]
+    pub fn of_bytes(
+        cmd: &Path,
+        args: &[PathBuf],
+        envs: BTreeMap<String, String>,
+        cwd: &Path,
+    ) -> Self {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let bytes = |path: &Path| Blob::from(path.as_os_str().as_bytes().to_vec());
+        let is_text = |path: &Path| path.to_str().is_some();
+        let all_text = is_text(cmd) && is_text(cwd) && args.iter().all(|a| is_text(a));
+        Self {
+            cmd: text(cmd),
+            args: args.iter().map(|a| text(a)).collect(),
+            envs,
+            cwd: Some(text(cwd)),
+            raw: (!all_text).then(|| RawConfig {
+                cmd: bytes(cmd),
+                args: args.iter().map(|a| bytes(a)).collect(),
+                cwd: bytes(cwd),
+            }),
+        }
+    }
 }
 
 /// The size of a terminal in characters.

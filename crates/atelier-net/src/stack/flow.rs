@@ -18,8 +18,9 @@ use super::engine::Engine;
 use super::packet::Pair;
 use super::peer::Peer;
 
-/// Bytes of each buffer: four of the largest segments. The memory is touched only when used.
-const BUFFER: usize = 256 * 1024;
+/// Bytes of each buffer: two of the largest segments. Twice that is a sixth faster, and memory that
+/// was touched stays with an idle connection. What is not used is never touched.
+const BUFFER: usize = 128 * 1024;
 /// How often one connection may move data before the others get their turn.
 const TURNS: usize = 4;
 

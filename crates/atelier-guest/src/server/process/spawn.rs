@@ -19,7 +19,7 @@ const LAST_PLAIN_SIGNAL: i32 = 31;
 /// What to start.
 pub(super) struct Plan {
     pub(super) program: OsString,
-    pub(super) arguments: Vec<String>,
+    pub(super) arguments: Vec<OsString>,
     pub(super) environment: Vec<(String, String)>,
     pub(super) folder: PathBuf,
     /// None when it runs as the guest does.

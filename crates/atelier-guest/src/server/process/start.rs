@@ -1,7 +1,9 @@
 //! From a request to a process that runs and is read from.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use super::super::watched::watched;
 use super::spawn::{Plan, Spawned, spawn};
 use super::spool::{Follower, From, Spool};
 use super::{Output, Process, run, signal};
-use crate::wire::{Code, ConnectError, PtySize, StartRequest, Stream};
+use crate::wire::{Blob, Code, ConnectError, ProcessConfig, PtySize, StartRequest, Stream};
 
 /// The size of a terminal whose request names none.
 const DEFAULT_SIZE: PtySize = PtySize { cols: 80, rows: 24 };
@@ -54,7 +56,11 @@ fn plan(server: &Server, request: &StartRequest, user: &User) -> Result<Plan, Co
     if config.cmd.is_empty() {
         return Err(ConnectError::invalid("no command is named"));
     }
-    let folder = folder(server, config.cwd.as_deref().unwrap_or(""), user)?;
+    let (program, arguments) = words(config);
+    let folder = match &config.raw {
+        Some(raw) => bytes(&raw.cwd).into(),
+        None => folder(server, config.cwd.as_deref().unwrap_or(""), user)?,
+    };
     let mut environment = server.environment_for(user, &config.envs);
     if request.pty.is_some() {
         environment.entry("TERM".to_owned()).or_insert_with(|| "xterm-256color".to_owned());
@@ -69,14 +75,26 @@ fn plan(server: &Server, request: &StartRequest, user: &User) -> Result<Plan, Co
         ));
     }
     Ok(Plan {
-        program: config.cmd.clone().into(),
-        arguments: config.args.clone(),
+        program,
+        arguments,
         environment: environment.into_iter().collect(),
         folder,
         credentials: user.credentials(),
         terminal: request.pty.map(|pty| size_of_terminal(pty.size)),
         stdin: request.stdin.unwrap_or(true),
     })
+}
+
+/// The program and its arguments.
+fn words(config: &ProcessConfig) -> (OsString, Vec<OsString>) {
+    match &config.raw {
+        Some(raw) => (bytes(&raw.cmd), raw.args.iter().map(bytes).collect()),
+        None => (config.cmd.clone().into(), config.args.iter().map(OsString::from).collect()),
+    }
+}
+
+fn bytes(blob: &Blob) -> OsString {
+    OsStr::from_bytes(&blob.0).to_owned()
 }
 
 fn size_of_terminal(asked: PtySize) -> PtySize {

@@ -1,0 +1,6 @@
+//! `atelier env`.
+
+mod apply;
+mod diff;
+mod list;
+mod remove;

@@ -1,0 +1,47 @@
+//! `env rm` and `env stop`.
+
+use crate::support::{Lab, Traces, wait_until};
+
+#[test]
+fn nothing_is_left_of_a_removed_environment() {
+    let lab = Lab::new();
+    lab.ok(&["run", "first", "--", "true"]);
+    lab.ok(&["env", "rm", "--yes", "first"]);
+    let before = Traces::of(&lab.home());
+    for name in ["a", "b", "c"] {
+        lab.ok(&["run", name, "--", "sh", "-c", "mkdir -p d && touch d/f && chmod 000 d; echo x > /etc/x"]);
+    }
+    lab.ok(&["env", "rm", "--yes", "a", "b", "c"]);
+    wait_until("everything is gone", || Traces::of(&lab.home()).since(&before).is_empty());
+}
+
+#[test]
+fn without_a_terminal_a_removal_must_be_confirmed_by_a_flag() {
+    let lab = Lab::new();
+    lab.ok(&["env", "create", "a"]);
+    lab.run(&["env", "rm", "a"]).fails(2, &["--yes"]);
+    assert_eq!(lab.ok(&["env", "ls", "-q"]), "a\n");
+}
+
+#[test]
+fn an_environment_with_commands_is_not_removed_by_accident() {
+    let lab = Lab::new();
+    let mut client = lab.spawn(&["run", "a", "--", "sleep", "1000"]);
+    wait_until("it runs", || {
+        lab.run(&["env", "show", "a", "--json"]).stdout.contains("\"sleep\"")
+    });
+    lab.run(&["env", "rm", "--yes", "a"]).fails(4, &["sleep 1000", "--force"]);
+    lab.ok(&["env", "rm", "--yes", "--force", "a"]);
+    let status = client.wait().unwrap();
+    assert_ne!(status.code(), Some(0));
+    assert_eq!(lab.ok(&["env", "ls", "-q"]), "");
+}
+
+#[test]
+fn a_stopped_environment_keeps_its_files() {
+    let lab = Lab::new();
+    lab.ok(&["run", "a", "--", "sh", "-c", "echo kept > kept.txt"]);
+    lab.ok(&["env", "stop", "a"]);
+    assert_eq!(lab.json(&["env", "show", "a"])["state"], "stopped");
+    assert_eq!(lab.ok(&["run", "a", "--", "cat", "kept.txt"]), "kept\n");
+}

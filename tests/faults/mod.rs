@@ -1,0 +1,8 @@
+//! Bad input and bad days: each ends with what failed, why, and what to do.
+
+mod chaos;
+mod disk;
+mod names;
+mod races;
+mod scale;
+mod trees;

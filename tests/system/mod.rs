@@ -1,0 +1,5 @@
+//! The control plane itself, and what surrounds it.
+
+mod control_plane;
+mod help;
+mod settings;
