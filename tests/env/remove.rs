@@ -12,7 +12,7 @@ fn nothing_is_left_of_a_removed_environment() {
         lab.ok(&["run", name, "--", "sh", "-c", "mkdir -p d && touch d/f && chmod 000 d; echo x > /etc/x"]);
     }
     lab.ok(&["env", "rm", "--yes", "a", "b", "c"]);
-    wait_until("everything is gone", || Traces::of(&lab.home()).since(&before).is_empty());
+    before.wait_until_nothing_more(&lab.home());
 }
 
 #[test]

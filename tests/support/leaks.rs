@@ -29,9 +29,18 @@ impl Traces {
         Self(found)
     }
 
-    /// What is here and was not there.
-    pub fn since(&self, before: &Self) -> Vec<String> {
-        self.0.difference(&before.0).cloned().collect()
+    /// Waits until the home has left no more than these, and says what is too much.
+    pub fn wait_until_nothing_more(&self, home: &Path) {
+        let begin = std::time::Instant::now();
+        loop {
+            let now = Self::of(home);
+            let left: Vec<&String> = now.0.difference(&self.0).collect();
+            if left.is_empty() {
+                return;
+            }
+            assert!(begin.elapsed() < super::PATIENCE, "left behind: {left:#?}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
     }
 }
 

@@ -52,7 +52,6 @@ fn two_first_commands_at_once_start_one_control_plane() {
 #[test]
 fn over_tcp_a_key_is_asked_for() {
     let lab = Lab::new();
-    lab.ok(&["stop"]);
     lab.ok(&["serve", "--background", "--listen", "127.0.0.1:0"]);
     let address = lab.json(&["status"])["listen"].as_str().unwrap().to_owned();
     let host = format!("http://{address}");
@@ -95,7 +94,7 @@ fn changes_are_audited() {
 fn what_happens_is_sent_as_events() {
     use std::io::BufRead;
     let lab = Lab::new();
-    lab.ok(&["status"]);
+    lab.ok(&["env", "ls"]);
     let mut listener = lab.spawn(&["events"]);
     let mut lines = std::io::BufReader::new(listener.stdout.take().unwrap()).lines();
     std::thread::sleep(std::time::Duration::from_millis(500));

@@ -37,7 +37,7 @@ fn a_wrong_home_file_is_named_with_its_line() {
     let lab = Lab::new();
     std::fs::create_dir_all(lab.home()).unwrap();
     std::fs::write(lab.home().join("config.yaml"), "log: {level: info}\nidle: 5m\n").unwrap();
-    lab.run(&["status"]).fails(5, &["config.yaml", "2"]);
+    lab.run(&["env", "ls"]).fails(5, &["config.yaml", "2"]);
     std::fs::remove_file(lab.home().join("config.yaml")).unwrap();
 }
 

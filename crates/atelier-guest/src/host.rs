@@ -15,6 +15,8 @@ pub struct LaunchRequest {
     pub launch: LaunchSpec,
     /// What its network lets through.
     pub policy: Policy,
+    /// The process that asks: a sandbox is not started for one that is gone.
+    pub parent: u32,
 }
 
 /// Launches, and writes an [`atelier_launch::Report`] to standard output. Gives the exit code.
@@ -70,6 +72,9 @@ fn start(request: &LaunchRequest) -> atelier_launch::Result<atelier_launch::Star
             eprintln!("guest: {error}");
         }
     };
+    if std::os::unix::process::parent_id() != request.parent {
+        return Err(atelier_launch::LaunchError::new("launch", "the control plane is gone"));
+    }
     let hooks = Hooks {
         netstack: &netstack,
         tun: &|| atelier_net::configure_inside(atelier_net::DEVICE),

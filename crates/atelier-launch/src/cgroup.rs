@@ -37,7 +37,8 @@ fn be_born_in(cgroup: &Path) -> io::Result<()> {
     let dir: OwnedFd = open(cgroup, flags, Mode::empty())?;
     let child = sys::fork_into(dir.as_raw_fd())?;
     if child == 0 {
-        return Ok(());
+        // What the original promised its caller holds for this process too.
+        return Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?);
     }
     let code = match waitpid(Pid::from_raw(child), None) {
         Ok(WaitStatus::Exited(_, code)) => code,

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use nix::fcntl::{OFlag, open};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use nix::sys::stat::Mode;
@@ -101,6 +102,9 @@ pub fn run(mut input: impl Read, mut output: impl Write, hooks: &Hooks<'_>) -> u
 pub fn launch(spec: &LaunchSpec, hooks: &Hooks<'_>) -> Result<Started> {
     let mut clock = Clock::start();
     sys::close_all_but(&[]).step("close inherited files")?;
+    // A caller that is gone can't take the sandbox up: then there must be none. Its children, the
+    // sandbox among them, don't inherit this.
+    set_pdeathsig(Signal::SIGKILL).step("follow the caller")?;
     check(spec)?;
     sys::set_environment(&[("PATH", OsStr::new(PATH)), ("HOME", spec.user_home.as_os_str())]);
     let dir = open_dir(&spec.dir)?;

@@ -18,8 +18,8 @@ use crate::spec::{LaunchSpec, Network};
 use crate::sys;
 
 /// The DNS server of a sandbox with a TUN device: our network stack listens there. The address
-/// is from TEST-NET-1 (RFC 5737), so it is nobody's.
-pub const NAMESERVER: &str = "192.0.2.3";
+/// is from TEST-NET-2 (RFC 5737), so it is nobody's.
+pub const NAMESERVER: &str = "198.51.100.3";
 
 /// Parts of procfs and sysfs that tell of the host, or act on it: the OCI default's masked paths.
 const MASKED: [&str; 11] = [

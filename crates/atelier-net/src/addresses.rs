@@ -7,18 +7,18 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The addresses of a sandbox's network, as constants.
 ///
-/// IPv4 is TEST-NET-1 (RFC 5737), which is reserved for documentation, so that next to nothing that
+/// IPv4 is TEST-NET-2 (RFC 5737), which is reserved for documentation, so that next to nothing that
 /// the host can reach is hidden from a sandbox. IPv6 is a unique local prefix (RFC 4193): "atel" then "i".
 #[derive(Debug)]
 pub struct Addresses;
 
 impl Addresses {
     /// The sandbox's own IPv4 address.
-    pub const SANDBOX_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+    pub const SANDBOX_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
     /// The gateway; also the host's loopback, at the ports that a rule grants.
-    pub const GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+    pub const GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
     /// The nameserver to write into the sandbox's `resolv.conf`.
-    pub const DNS_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
+    pub const DNS_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 3);
     /// The prefix length of the IPv4 network.
     pub const PREFIX_V4: u8 = 24;
 

@@ -38,6 +38,12 @@ impl Workshop {
             self.discard(id).await?;
             mended.push(format!("removed the folders of {id}, which is no environment"));
         }
+        for folder in [self.home.environments(), self.home.sandboxes()] {
+            let left = atelier_environment::gc_leftovers(&folder)?.leftovers;
+            if left > 0 {
+                mended.push(format!("removed {left} half-deleted folders"));
+            }
+        }
         for record in rows.into_iter().filter_map(|row| row.record) {
             if atelier_environment::recover_apply(&record.workspace, &record.project)? {
                 mended.push(format!("took back a half-done apply of {}", record.label()));

@@ -11,6 +11,7 @@ use atelier_guest::client::{GuestError, ProcessStream};
 use atelier_guest::wire::{ProcessConfig, Pty, PtySize, StartRequest};
 use atelier_sandbox::Live;
 use jiff::Timestamp;
+use tokio::sync::OwnedRwLockReadGuard;
 use uuid::Uuid;
 
 use crate::attach::Attached;
@@ -40,8 +41,10 @@ impl Workshop {
     /// being found.
     pub async fn run(self: &Arc<Self>, start: &RunStart) -> Result<Attached, Problem> {
         let project = self.project(&start.project).await?;
-        let (record, created) = self.environment(project, start).await?;
+        // Held until the command runs: from then on a removal sees it.
+        let (record, created, held) = self.environment(project, start).await?;
         let started = self.start(&record, start).await;
+        drop(held);
         match started {
             Ok(mut attached) => {
                 attached.created = created;
@@ -51,6 +54,7 @@ impl Workshop {
             Err(problem) => {
                 // An environment that was made for this command alone goes with it.
                 if created && start.remove {
+                    let _guard = self.lock(&record.project, &record.name).await;
                     self.remove_record(&record).await?;
                 }
                 Err(problem)
@@ -62,17 +66,19 @@ impl Workshop {
         self: &Arc<Self>,
         project: Project,
         start: &RunStart,
-    ) -> Result<(Record, bool), Problem> {
+    ) -> Result<(Record, bool, OwnedRwLockReadGuard<()>), Problem> {
+        let held = self.share(&project, &start.env).await;
         if let Some(record) = self.find(&project, &start.env).await? {
-            return usable(record, start).map(|record| (record, false));
+            return usable(record, start).map(|record| (record, false, held));
         }
-        let _guard = self.lock(&project, &start.env).await;
+        drop(held);
+        let guard = self.lock(&project, &start.env).await;
         // Another command may have made it while this one waited.
         if let Some(record) = self.find(&project, &start.env).await? {
-            return usable(record, start).map(|record| (record, false));
+            return usable(record, start).map(|record| (record, false, guard.downgrade()));
         }
         let record = self.create_locked(project, &start.env, start.options.clone()).await?;
-        Ok((record, true))
+        Ok((record, true, guard.downgrade()))
     }
 
     async fn start(self: &Arc<Self>, record: &Record, start: &RunStart) -> Result<Attached, Problem> {

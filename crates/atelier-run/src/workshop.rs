@@ -10,7 +10,7 @@ use atelier_config::Home;
 use atelier_environment::Project;
 use atelier_sandbox::{Places, Sandboxes};
 use atelier_store::Store;
-use tokio::sync::{OwnedMutexGuard, RwLock, Semaphore};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, Semaphore};
 use uuid::Uuid;
 
 use crate::error::{broken, no_environment};
@@ -19,7 +19,7 @@ use crate::options::Defaults;
 use crate::record::Record;
 use crate::store;
 
-type NameLocks = HashMap<(String, Name), Arc<tokio::sync::Mutex<()>>>;
+type NameLocks = HashMap<(String, Name), Arc<RwLock<()>>>;
 
 /// Environments of one home, with all that belongs to them.
 #[derive(Debug)]
@@ -107,17 +107,23 @@ impl Workshop {
         Ok(found.await.map_err(|e| broken(&e))??)
     }
 
-    /// Changes of one environment wait for each other.
-    pub(crate) async fn lock(&self, project: &Project, name: &Name) -> OwnedMutexGuard<()> {
-        let lock = {
-            let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-            // Locks that nobody holds are dropped when the table has grown.
-            if names.len() > 1024 {
-                names.retain(|_, lock| Arc::strong_count(lock) > 1);
-            }
-            names.entry((project.id(), name.clone())).or_default().clone()
-        };
-        lock.lock_owned().await
+    /// Changes of one environment wait for each other, and for those who are about to use it.
+    pub(crate) async fn lock(&self, project: &Project, name: &Name) -> OwnedRwLockWriteGuard<()> {
+        self.name_lock(project, name).write_owned().await
+    }
+
+    /// As long as this is held the environment is not changed or removed.
+    pub(crate) async fn share(&self, project: &Project, name: &Name) -> OwnedRwLockReadGuard<()> {
+        self.name_lock(project, name).read_owned().await
+    }
+
+    fn name_lock(&self, project: &Project, name: &Name) -> Arc<RwLock<()>> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        // Locks that nobody holds are dropped when the table has grown.
+        if names.len() > 1024 {
+            names.retain(|_, lock| Arc::strong_count(lock) > 1);
+        }
+        names.entry((project.id(), name.clone())).or_default().clone()
     }
 
     /// From now on the reconciler leaves this environment alone.

@@ -29,6 +29,7 @@ impl Sandboxes {
         let mut report = Reconciled::default();
         for row in store::sandbox_list(&self.store).await? {
             match row.running {
+                _ if self.is_changing(row.id) => {}
                 Some(running) if running.instance.is_alive() && wanted.contains(&row.id) => {
                     if self.live(row.id).is_none() {
                         self.adopt(row.id, running);
@@ -53,7 +54,7 @@ impl Sandboxes {
             let Some(id) = entry.file_name().to_str().and_then(|n| n.parse::<Uuid>().ok()) else {
                 continue;
             };
-            if self.live(id).is_none() {
+            if self.live(id).is_none() && !self.is_changing(id) {
                 self.end_stray(id, report).await;
                 if !wanted.contains(&id)
                     && let Err(error) = disk::unmount(&entry.path())
@@ -79,8 +80,8 @@ impl Sandboxes {
 
     fn remove_empty_groups(&self, report: &mut Reconciled) {
         for (id, group) in self.cgroups.existing() {
-            let lives = id.parse().is_ok_and(|id| self.live(id).is_some());
-            if !lives && group.remove().is_ok() {
+            let in_use = |id| self.live(id).is_some() || self.is_changing(id);
+            if !id.parse().is_ok_and(in_use) && group.remove().is_ok() {
                 report.mended.push(format!("removed a stray control group {id}"));
             }
         }

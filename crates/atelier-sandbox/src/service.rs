@@ -158,6 +158,11 @@ impl Sandboxes {
         live.filter(|live| live.running.instance.is_alive())
     }
 
+    /// Whether somebody starts or stops the sandbox at this moment.
+    pub(crate) fn is_changing(&self, id: Uuid) -> bool {
+        self.slots().get(&id).is_some_and(|slot| slot.change.try_lock().is_err())
+    }
+
     /// Every sandbox that runs.
     #[must_use]
     pub fn all_live(&self) -> Vec<(Uuid, Live)> {
@@ -192,7 +197,7 @@ impl Sandboxes {
                 Ok(self.adopt(spec.id, running))
             }
             Err(error) => {
-                let _ = cgroup.remove();
+                reconcile::remove_traces(&folders, Some(cgroup), &self.cgroups).await;
                 store::sandbox_gone(&self.store, spec.id).await?;
                 Err(error)
             }

@@ -50,8 +50,12 @@ fn background(args: &ServeArgs, context: &Context<'_>) -> Result<u8, Failure> {
         plane.ensure().await?;
         Ok(plane.call::<SystemStatus>(&Nothing {}).await?)
     })?;
-    let wanted = args.listen.map(|address| address.to_string());
-    if wanted.is_some() && wanted != status.listen {
+    let listens: Option<SocketAddr> = status.listen.as_deref().and_then(|a| a.parse().ok());
+    // Port 0 asks for any.
+    let satisfies = |asked: SocketAddr| {
+        listens.is_some_and(|l| l == asked || asked.port() == 0 && l.ip() == asked.ip())
+    };
+    if args.listen.is_some_and(|asked| !satisfies(asked)) {
         let listens = status.listen.map_or("nowhere".to_owned(), |address| format!("at {address}"));
         let detail = format!("a control plane runs already, and listens {listens} over TCP");
         let problem = Problem::new("control_plane.running", ExitCode::Conflict, detail);

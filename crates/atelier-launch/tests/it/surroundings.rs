@@ -175,7 +175,7 @@ fn an_ordinary_user_gets_a_tun_device_and_a_helper_without_powers() {
             log.contains("netstack got a device: true, capabilities 0000000000000000"),
             "{log}"
         );
-        assert!(log.contains("nameserver 192.0.2.3\n") && log.contains("lo\ntun0\n"), "{log}");
+        assert!(log.contains("nameserver 198.51.100.3\n") && log.contains("lo\ntun0\n"), "{log}");
         assert!(log.contains("cannot access '/dev/net'"), "{log}");
     }
 }

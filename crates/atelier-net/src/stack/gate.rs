@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_name_that_points_at_the_host_opens_nothing() {
         let gate = gate(Mode::Allowlist, &["evil.example.com"]);
-        for special in ["127.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "192.0.2.1"] {
+        for special in ["127.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "198.51.100.1"] {
             gate.learn("evil.example.com", &[(ip(special), 60)]);
             assert_eq!(gate.way(SocketAddr::new(ip(special), 80)), Way::Denied, "{special}");
         }
@@ -182,17 +182,17 @@ mod tests {
     #[test]
     fn dns_is_ours_under_an_allowlist_and_everybodys_when_open() {
         assert_eq!(way(&gate(Mode::Allowlist, &[]), "8.8.8.8:53"), Way::Dns);
-        assert_eq!(way(&gate(Mode::Open, &[]), "192.0.2.3:53"), Way::Dns);
+        assert_eq!(way(&gate(Mode::Open, &[]), "198.51.100.3:53"), Way::Dns);
         assert_ne!(way(&gate(Mode::Open, &[]), "8.8.8.8:53"), Way::Dns);
-        assert_eq!(way(&gate(Mode::Open, &[]), "192.0.2.3:80"), Way::Denied);
+        assert_eq!(way(&gate(Mode::Open, &[]), "198.51.100.3:80"), Way::Denied);
     }
 
     #[test]
     fn the_gateway_is_the_hosts_loopback_where_granted() {
         let gate = gate(Mode::Open, &["localhost:5432"]);
-        assert_eq!(way(&gate, "192.0.2.1:5432"), Way::Host(5432));
+        assert_eq!(way(&gate, "198.51.100.1:5432"), Way::Host(5432));
         assert_eq!(way(&gate, "[fd61:7465:6c69::1]:5432"), Way::Host(5432));
-        assert_eq!(way(&gate, "192.0.2.1:5433"), Way::Denied);
+        assert_eq!(way(&gate, "198.51.100.1:5433"), Way::Denied);
         assert_eq!(way(&gate, "127.0.0.1:5432"), Way::Denied);
     }
 

@@ -79,12 +79,12 @@ fn a_name_that_leads_to_the_host_opens_nothing() {
     world.nameserver(&[
         ("rebind.test", "127.0.0.1"),
         ("rebind.test", "169.254.169.254"),
-        ("rebind.test", "192.0.2.1"),
+        ("rebind.test", "198.51.100.1"),
         ("rebind.test", "203.0.113.1"),
     ]);
     world.inside(|| {
         assert_eq!(resolve("rebind.test").unwrap().len(), 4);
-        for special in ["169.254.169.254", "192.0.2.1"] {
+        for special in ["169.254.169.254", "198.51.100.1"] {
             let ip: IpAddr = special.parse().unwrap();
             assert_eq!(greeting((ip, PORT)), REFUSED, "{special}");
         }
@@ -99,7 +99,7 @@ fn addresses_and_networks_are_allowed_by_number() {
     world.inside(|| {
         assert_eq!(greeting((HOST, PORT)).unwrap(), "hi");
         assert_eq!(greeting((OTHER, PORT)), REFUSED);
-        assert_eq!(greeting((Ipv4Addr::new(192, 0, 2, 1), PORT)).unwrap(), "hi", "the loopback");
+        assert_eq!(greeting((Ipv4Addr::new(198, 51, 100, 1), PORT)).unwrap(), "hi", "the loopback");
     });
 }
 

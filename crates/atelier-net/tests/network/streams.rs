@@ -50,8 +50,8 @@ fn what_belongs_to_the_host_is_refused_at_once() {
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{ip}");
         };
         refused("169.254.169.254");
-        refused("192.0.2.1");
-        refused("192.0.2.9");
+        refused("198.51.100.1");
+        refused("198.51.100.9");
         refused("fd61:7465:6c69::1");
         refused("fd00:ec2::254");
         refused("64:ff9b::7f00:1");

@@ -130,7 +130,7 @@ fn launch_request(request: StartRequest<'_>) -> LaunchRequest {
         gid: nix::unistd::getgid().as_raw(),
         seccomp: true,
     };
-    LaunchRequest { launch, policy: spec.policy.clone() }
+    LaunchRequest { launch, policy: spec.policy.clone(), parent: std::process::id() }
 }
 
 fn running(started: Started, request: StartRequest<'_>) -> Running {
