@@ -21,8 +21,10 @@ fn example(name: &str) -> Lab {
 #[test]
 fn python_web_passes_its_tests_in_two_environments_at_once() {
     let lab = example("python-web");
-    let clients: Vec<_> =
-        ["a", "b", "c"].iter().map(|e| lab.spawn(&["run", e, "--", "python3", "-m", "unittest"])).collect();
+    let clients: Vec<_> = ["a", "b", "c"]
+        .iter()
+        .map(|e| lab.spawn(&["run", e, "--", "python3", "-m", "unittest"]))
+        .collect();
     for client in clients {
         let done = Done::of(client.wait_with_output().unwrap());
         assert_eq!(done.code, 0, "{}", done.stderr);

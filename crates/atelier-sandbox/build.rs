@@ -4,13 +4,19 @@
 //! to one member of a workspace. It has its own target folder, so that the two don't wait for each
 //! other, shared by every profile of the outer build.
 
+// A build script has one way to say that it can't go on.
+#![allow(clippy::expect_used)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     for part in ["atelier-guest", "atelier-launch", "atelier-net"] {
-        println!("cargo:rerun-if-changed={}", workspace.join("crates").join(part).join("src").display());
+        println!(
+            "cargo:rerun-if-changed={}",
+            workspace.join("crates").join(part).join("src").display()
+        );
         println!(
             "cargo:rerun-if-changed={}",
             workspace.join("crates").join(part).join("Cargo.toml").display()

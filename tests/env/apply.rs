@@ -5,7 +5,14 @@ use crate::support::Lab;
 #[test]
 fn changes_come_back_as_working_tree_changes() {
     let lab = Lab::new();
-    lab.ok(&["run", "a", "--", "sh", "-c", "sed -i s/two/2/ src/app.txt; echo new > new.txt; rm README.md"]);
+    lab.ok(&[
+        "run",
+        "a",
+        "--",
+        "sh",
+        "-c",
+        "sed -i s/two/2/ src/app.txt; echo new > new.txt; rm README.md",
+    ]);
     lab.ok(&["env", "apply", "a"]);
     assert_eq!(lab.git(&["status", "--short"]), " D README.md\n M src/app.txt\n?? new.txt\n");
     // Once more changes nothing.

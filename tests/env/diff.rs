@@ -34,7 +34,8 @@ fn stat_and_json_count_lines() {
     let stat = lab.ok(&["env", "diff", "a", "--stat"]);
     assert!(stat.contains("src/app.txt") && stat.contains("5 files changed"), "{stat}");
     let json = lab.json(&["env", "diff", "a"]);
-    let app = json["files"].as_array().unwrap().iter().find(|f| f["path"] == "src/app.txt").unwrap();
+    let app =
+        json["files"].as_array().unwrap().iter().find(|f| f["path"] == "src/app.txt").unwrap();
     assert_eq!((&app["insertions"], &app["deletions"]), (&1.into(), &1.into()));
 }
 
@@ -45,7 +46,12 @@ fn what_git_ignores_is_left_out_unless_asked_for() {
     lab.ok(&["run", "a", "--", "sh", "-c", "mkdir build; echo x > build/out; echo y > kept"]);
     let paths = |args: &[&str]| -> Vec<String> {
         let json = lab.json(args);
-        json["files"].as_array().unwrap().iter().map(|f| f["path"].as_str().unwrap().into()).collect()
+        json["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|f| f["path"].as_str().unwrap().into())
+            .collect()
     };
     assert_eq!(paths(&["env", "diff", "a"]), ["kept"]);
     assert_eq!(paths(&["env", "diff", "a", "--all"]), ["build/out", "kept"]);

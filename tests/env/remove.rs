@@ -9,7 +9,14 @@ fn nothing_is_left_of_a_removed_environment() {
     lab.ok(&["env", "rm", "--yes", "first"]);
     let before = Traces::of(&lab.home());
     for name in ["a", "b", "c"] {
-        lab.ok(&["run", name, "--", "sh", "-c", "mkdir -p d && touch d/f && chmod 000 d; echo x > /etc/x"]);
+        lab.ok(&[
+            "run",
+            name,
+            "--",
+            "sh",
+            "-c",
+            "mkdir -p d && touch d/f && chmod 000 d; echo x > /etc/x",
+        ]);
     }
     lab.ok(&["env", "rm", "--yes", "a", "b", "c"]);
     before.wait_until_nothing_more(&lab.home());
@@ -27,9 +34,7 @@ fn without_a_terminal_a_removal_must_be_confirmed_by_a_flag() {
 fn an_environment_with_commands_is_not_removed_by_accident() {
     let lab = Lab::new();
     let mut client = lab.spawn(&["run", "a", "--", "sleep", "1000"]);
-    wait_until("it runs", || {
-        lab.run(&["env", "show", "a", "--json"]).stdout.contains("\"sleep\"")
-    });
+    wait_until("it runs", || lab.run(&["env", "show", "a", "--json"]).stdout.contains("\"sleep\""));
     lab.run(&["env", "rm", "--yes", "a"]).fails(4, &["sleep 1000", "--force"]);
     lab.ok(&["env", "rm", "--yes", "--force", "a"]);
     let status = client.wait().unwrap();

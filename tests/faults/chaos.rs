@@ -84,7 +84,8 @@ fn serving(lab: &Lab) -> Option<i32> {
         let line = std::fs::read(entry.path().join("cmdline")).ok()?;
         let environment = std::fs::read(entry.path().join("environ")).ok()?;
         let is_server = String::from_utf8_lossy(&line).contains("\0serve\0");
-        let is_ours = String::from_utf8_lossy(&environment).contains(&format!("ATELIER_HOME={home}\0"));
+        let is_ours =
+            String::from_utf8_lossy(&environment).contains(&format!("ATELIER_HOME={home}\0"));
         (is_server && is_ours).then_some(pid)
     })
 }
@@ -95,7 +96,8 @@ fn a_killed_sandbox_is_noticed_and_started_again() {
     lab.ok(&["run", "a", "--", "sh", "-c", "echo kept > kept.txt"]);
     let id = lab.json(&["env", "show", "a"])["id"].as_str().unwrap().to_owned();
     let file = lab.home().join("sandboxes").join(id).join("pid");
-    let instance: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let instance: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let pid = instance["init"]["pid"].as_i64().unwrap();
     // SAFETY: a signal to a process that this test's control plane started.
     assert_eq!(unsafe { libc::kill(i32::try_from(pid).unwrap(), libc::SIGKILL) }, 0);

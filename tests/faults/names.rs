@@ -6,7 +6,14 @@ use crate::support::Lab;
 fn an_unknown_environment_names_those_that_there_are() {
     let lab = Lab::new();
     lab.ok(&["env", "create", "real"]);
-    for args in [&["env", "show", "x"][..], &["env", "diff", "x"], &["env", "apply", "x"], &["env", "logs", "x"], &["env", "stop", "x"], &["env", "rm", "--yes", "x"]] {
+    for args in [
+        &["env", "show", "x"][..],
+        &["env", "diff", "x"],
+        &["env", "apply", "x"],
+        &["env", "logs", "x"],
+        &["env", "stop", "x"],
+        &["env", "rm", "--yes", "x"],
+    ] {
         lab.run(args).fails(3, &["x", "real"]);
     }
 }
@@ -31,7 +38,8 @@ fn a_name_that_is_taken_is_a_conflict() {
 fn the_home_folder_and_the_root_are_no_projects() {
     let lab = Lab::new();
     for folder in [lab.user_home(), "/".into()] {
-        let output = lab.command(&["run", "a", "--", "true"]).current_dir(&folder).output().unwrap();
+        let output =
+            lab.command(&["run", "a", "--", "true"]).current_dir(&folder).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains("no project"), "{said}");
         assert!(said.contains("hint:"), "{said}");

@@ -5,8 +5,9 @@ use crate::support::{Done, Lab};
 #[test]
 fn two_runs_of_a_new_environment_share_the_one_that_is_made() {
     let lab = Lab::new();
-    let clients: Vec<_> =
-        (0..8).map(|n| lab.spawn(&["run", "a", "--", "sh", "-c", &format!("echo {n} > made-by-{n}")])).collect();
+    let clients: Vec<_> = (0..8)
+        .map(|n| lab.spawn(&["run", "a", "--", "sh", "-c", &format!("echo {n} > made-by-{n}")]))
+        .collect();
     for client in clients {
         let done = Done::of(client.wait_with_output().unwrap());
         assert_eq!(done.code, 0, "{}", done.stderr);
@@ -33,8 +34,10 @@ fn a_removal_and_a_run_at_once_end_in_one_of_two_whole_states() {
         lab.ok(&["run", "a", "--", "true"]);
         let remove = lab.spawn(&["env", "rm", "--yes", "--force", "a"]);
         let run = lab.spawn(&["run", "a", "--", "cat", "src/app.txt"]);
-        let (remove, run) =
-            (Done::of(remove.wait_with_output().unwrap()), Done::of(run.wait_with_output().unwrap()));
+        let (remove, run) = (
+            Done::of(remove.wait_with_output().unwrap()),
+            Done::of(run.wait_with_output().unwrap()),
+        );
         assert_eq!(remove.code, 0, "{}", remove.stderr);
         assert!(run.code == 0 || run.stderr.contains("error:"), "{run:?}");
         let list = lab.json(&["env", "ls"]);

@@ -19,11 +19,25 @@ fn a_hundred_at_once_are_all_whole_and_go_without_a_trace() {
     for batch in names.chunks(25) {
         let runs: Vec<_> = batch
             .iter()
-            .map(|n| lab.spawn(&["run", n, "--", "sh", "-c", "cat src/app.txt; echo $ATELIER_ENV > name"]))
+            .map(|n| {
+                lab.spawn(&[
+                    "run",
+                    n,
+                    "--",
+                    "sh",
+                    "-c",
+                    "cat src/app.txt; echo $ATELIER_ENV > name",
+                ])
+            })
             .collect();
         for run in runs {
             let output = run.wait_with_output().unwrap();
-            assert_eq!(output.stdout, b"one\ntwo\nthree\n", "{}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(
+                output.stdout,
+                b"one\ntwo\nthree\n",
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
     }
     assert_eq!(lab.ok(&["run", "e42", "--", "cat", "name"]), "e42\n");

@@ -12,7 +12,14 @@ fn a_project_without_files_has_environments_too() {
 
 #[test]
 fn a_project_folder_may_have_any_name() {
-    for name in [&b"with space"[..], b"two\nlines", b"caf\xe9", b"quote'\"", b"comma,colon:", b"back\\slash"] {
+    for name in [
+        &b"with space"[..],
+        b"two\nlines",
+        b"caf\xe9",
+        b"quote'\"",
+        b"comma,colon:",
+        b"back\\slash",
+    ] {
         let lab = Lab::bare(path(name));
         lab.write("f.txt", "here\n");
         let output = lab.command(&["run", "a", "--", "cat", "f.txt"]).output().unwrap();
@@ -47,7 +54,14 @@ fn modes_times_and_hard_links_are_kept() {
     std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o750)).unwrap();
     std::fs::hard_link(&tool, lab.project.join("same.sh")).unwrap();
     let wanted = std::fs::metadata(&tool).unwrap();
-    let seen = lab.ok(&["run", "a", "--", "sh", "-c", "stat -c '%a %Y %h' tool.sh; test tool.sh -ef same.sh && echo same"]);
+    let seen = lab.ok(&[
+        "run",
+        "a",
+        "--",
+        "sh",
+        "-c",
+        "stat -c '%a %Y %h' tool.sh; test tool.sh -ef same.sh && echo same",
+    ]);
     assert_eq!(seen, format!("750 {} 2\nsame\n", wanted.mtime()));
 }
 
@@ -58,6 +72,13 @@ fn ignored_files_stay_out() {
     for file in ["a.log", "keep.log", "cache/x", "src/cache/y"] {
         lab.write(file, "x");
     }
-    let seen = lab.ok(&["run", "a", "--", "sh", "-c", "ls *.log; ls -d cache src/cache 2>/dev/null; true"]);
+    let seen = lab.ok(&[
+        "run",
+        "a",
+        "--",
+        "sh",
+        "-c",
+        "ls *.log; ls -d cache src/cache 2>/dev/null; true",
+    ]);
     assert_eq!(seen, "keep.log\nsrc/cache\n");
 }

@@ -10,8 +10,14 @@ fn sh(lab: &Lab, script: &str) -> String {
 fn an_agent_may_break_etc_and_the_host_keeps_its_own() {
     let lab = Lab::new();
     let before = std::fs::read("/etc/passwd").unwrap();
-    sh(&lab, "echo broken > /etc/passwd; rm -rf /usr/share/doc /etc/apt; echo x > /opt/new-file-of-a");
-    assert_eq!(sh(&lab, "cat /etc/passwd; ls /etc/apt 2>/dev/null; cat /opt/new-file-of-a"), "broken\nx\n");
+    sh(
+        &lab,
+        "echo broken > /etc/passwd; rm -rf /usr/share/doc /etc/apt; echo x > /opt/new-file-of-a",
+    );
+    assert_eq!(
+        sh(&lab, "cat /etc/passwd; ls /etc/apt 2>/dev/null; cat /opt/new-file-of-a"),
+        "broken\nx\n"
+    );
     assert_eq!(std::fs::read("/etc/passwd").unwrap(), before);
     assert!(!std::path::Path::new("/opt/new-file-of-a").exists());
     // It persists when the sandbox is stopped, and another environment has its own.
@@ -35,7 +41,12 @@ fn ateliers_own_home_is_not_seen() {
     let lab = Lab::new();
     let home = lab.home();
     let home = home.display();
-    let found = sh(&lab, &format!("ls -A {home} 2>/dev/null | head; cat {home}/state.db {home}/keys/api 2>/dev/null; true"));
+    let found = sh(
+        &lab,
+        &format!(
+            "ls -A {home} 2>/dev/null | head; cat {home}/state.db {home}/keys/api 2>/dev/null; true"
+        ),
+    );
     assert_eq!(found, "");
 }
 
@@ -58,7 +69,8 @@ fn known_ways_out_are_closed() {
         ("the clock", "date -s 2001-01-01"),
         ("host sockets", "ls /run/docker.sock /var/run/docker.sock"),
     ] {
-        let done = lab.run(&["run", "a", "--", "sh", "-c", &format!("( {script} ) >/dev/null 2>&1")]);
+        let done =
+            lab.run(&["run", "a", "--", "sh", "-c", &format!("( {script} ) >/dev/null 2>&1")]);
         assert_ne!(done.code, 0, "{what} is open: {script}");
     }
     let status = sh(&lab, "cat /proc/self/status");

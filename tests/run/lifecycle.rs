@@ -35,14 +35,24 @@ fn what_the_user_edits_later_does_not_reach_an_environment() {
     // Uncommitted and untracked work comes along into a new one.
     assert_eq!(lab.ok(&["run", "b", "--", "cat", "src/app.txt", "later.txt"]), "edited\nnew\n");
     // A clean checkout has none of it.
-    let clean = lab.ok(&["run", "c", "--from", "HEAD", "--", "sh", "-c", "cat src/app.txt; ls; git status --short"]);
+    let clean = lab.ok(&[
+        "run",
+        "c",
+        "--from",
+        "HEAD",
+        "--",
+        "sh",
+        "-c",
+        "cat src/app.txt; ls; git status --short",
+    ]);
     assert_eq!(clean, "one\ntwo\nthree\nREADME.md\nsrc\n");
 }
 
 #[test]
 fn a_command_starts_in_the_folder_that_the_user_stands_in() {
     let lab = Lab::new();
-    let output = lab.command(&["run", "a", "--", "pwd"]).current_dir(lab.project.join("src")).output();
+    let output =
+        lab.command(&["run", "a", "--", "pwd"]).current_dir(lab.project.join("src")).output();
     let here = String::from_utf8(output.unwrap().stdout).unwrap();
     assert_eq!(here.trim(), lab.project.join("src").to_str().unwrap());
 }
@@ -94,9 +104,12 @@ fn two_environments_listen_on_the_same_port() {
         \x20def do_GET(s):\n\
         \x20 s.send_response(200); s.end_headers(); s.wfile.write(os.environ['ATELIER_ENV'].encode())\n\
         h.HTTPServer(('', 8000), H).serve_forever()";
-    let mut servers: Vec<_> =
-        ["a", "b"].iter().map(|env| lab.spawn(&["run", env, "--", "python3", "-c", serve])).collect();
-    let ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8000').read().decode())";
+    let mut servers: Vec<_> = ["a", "b"]
+        .iter()
+        .map(|env| lab.spawn(&["run", env, "--", "python3", "-c", serve]))
+        .collect();
+    let ask =
+        "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8000').read().decode())";
     for env in ["a", "b"] {
         wait_until("the server answers", || {
             lab.run(&["run", env, "--", "python3", "-c", ask]).stdout.trim() == env
@@ -127,7 +140,9 @@ fn a_killed_client_hangs_up_its_command() {
     let lab = Lab::new();
     lab.ok(&["run", "a", "--", "true"]);
     let mut client = lab.spawn(&["run", "a", "--", "sleep", "1000"]);
-    wait_until("the command runs", || lab.json(&["env", "show", "a"])["running"][0]["pid"].is_u64());
+    wait_until("the command runs", || {
+        lab.json(&["env", "show", "a"])["running"][0]["pid"].is_u64()
+    });
     client.kill().unwrap();
     client.wait().unwrap();
     wait_until("the command is gone", || {
@@ -149,7 +164,10 @@ fn the_init_command_runs_once_and_a_failing_one_takes_the_environment_back() {
     let lab = Lab::new();
     lab.write("atelier.yaml", "init: echo made >> made.txt\nenv: {COLOUR: green}\n");
     lab.ok(&["run", "a", "--", "true"]);
-    assert_eq!(lab.ok(&["run", "a", "--", "sh", "-c", "cat made.txt; echo $COLOUR"]), "made\ngreen\n");
+    assert_eq!(
+        lab.ok(&["run", "a", "--", "sh", "-c", "cat made.txt; echo $COLOUR"]),
+        "made\ngreen\n"
+    );
     lab.write("atelier.yaml", "init: echo oh no; exit 9\n");
     lab.run(&["run", "b", "--", "true"]).fails(1, &["init", "9", "oh no"]);
     assert_eq!(lab.json(&["env", "ls"]).as_array().unwrap().len(), 1);

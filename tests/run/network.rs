@@ -44,7 +44,16 @@ fn a_granted_port_of_the_host_is_reached_and_another_is_not() {
     let (granted, other) = (greeter(), greeter());
     let rule = format!("localhost:{granted}");
     let run = |port| {
-        lab.ok(&["run", "a", "--allow", &rule, "--", "python3", "-c", &dial("host.atelier.internal", port)])
+        lab.ok(&[
+            "run",
+            "a",
+            "--allow",
+            &rule,
+            "--",
+            "python3",
+            "-c",
+            &dial("host.atelier.internal", port),
+        ])
     };
     assert_eq!(run(granted), "greetings\n");
     assert!(run(other).starts_with("refused:"));
@@ -61,7 +70,8 @@ fn cloud_metadata_is_not_reached() {
 fn none_means_loopback_only() {
     let lab = Lab::new();
     let devices = lab.ok(&["run", "a", "--network", "none", "--", "cat", "/proc/net/dev"]);
-    let names: Vec<_> = devices.lines().skip(2).filter_map(|l| l.split(':').next()).map(str::trim).collect();
+    let names: Vec<_> =
+        devices.lines().skip(2).filter_map(|l| l.split(':').next()).map(str::trim).collect();
     assert_eq!(names, ["lo"]);
     let own = "import socket\ns=socket.create_server(('127.0.0.1',9)); print('up')";
     assert_eq!(lab.ok(&["run", "a", "--", "python3", "-c", own]), "up\n");
@@ -70,6 +80,7 @@ fn none_means_loopback_only() {
 #[test]
 fn a_rule_that_is_none_is_refused_before_anything_is_made() {
     let lab = Lab::new();
-    lab.run(&["run", "a", "--allow", "http://x/", "--", "true"]).fails(2, &["http://x/", "host:port"]);
+    lab.run(&["run", "a", "--allow", "http://x/", "--", "true"])
+        .fails(2, &["http://x/", "host:port"]);
     assert!(lab.json(&["env", "ls"]).as_array().unwrap().is_empty());
 }

@@ -48,8 +48,11 @@ fn arguments_arrive_as_they_were_given() {
     use std::os::unix::ffi::OsStrExt;
     let lab = Lab::new();
     let odd = OsStr::from_bytes(b"caf\xe9 '\"$HOME\n*");
-    let args: Vec<&OsStr> =
-        ["run", "a", "--", "printf", "%s|"].iter().map(OsStr::new).chain([odd, OsStr::new("")]).collect();
+    let args: Vec<&OsStr> = ["run", "a", "--", "printf", "%s|"]
+        .iter()
+        .map(OsStr::new)
+        .chain([odd, OsStr::new("")])
+        .collect();
     let output = lab.command(&args).output().unwrap();
     assert_eq!(output.stdout, b"caf\xe9 '\"$HOME\n*||", "{output:?}");
 }

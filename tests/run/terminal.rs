@@ -65,7 +65,14 @@ fn ctrl_c_interrupts_the_command_and_not_the_connection() {
     let lab = Lab::new();
     let done = in_terminal(
         &lab,
-        &["run", "a", "--", "sh", "-c", "trap 'echo caught' INT; echo ready; sleep 100; echo after"],
+        &[
+            "run",
+            "a",
+            "--",
+            "sh",
+            "-c",
+            "trap 'echo caught' INT; echo ready; sleep 100; echo after",
+        ],
         "expect('ready')\ntime.sleep(0.3)\ntype('\\x03')\nexpect('caught')\nexpect('after')",
     );
     assert_eq!(done.stdout, "status 0\n", "{}", done.stderr);

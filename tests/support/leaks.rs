@@ -15,7 +15,9 @@ impl Traces {
         let mut found = BTreeSet::new();
         let home_text = home.display().to_string();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        found.extend(mounts.lines().filter(|l| l.contains(&home_text)).map(|l| format!("mount {l}")));
+        found.extend(
+            mounts.lines().filter(|l| l.contains(&home_text)).map(|l| format!("mount {l}")),
+        );
         found.extend(processes(&home_text));
         found.extend(groups());
         for folder in ["envs", "sandboxes"] {
@@ -52,7 +54,8 @@ fn processes(home: &str) -> Vec<String> {
             let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
             let line = fs::read(entry.path().join("cmdline")).ok()?;
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            (line.contains(home) && line.contains("atelier-guest")).then(|| format!("process {pid} {line}"))
+            (line.contains(home) && line.contains("atelier-guest"))
+                .then(|| format!("process {pid} {line}"))
         })
         .collect()
 }

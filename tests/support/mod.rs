@@ -37,7 +37,8 @@ impl Lab {
     /// With an empty folder of this name for a project.
     pub fn bare(name: impl AsRef<OsStr>) -> Self {
         // Not below /tmp: environments have a /tmp of their own, and projects seldom lie there.
-        let folder = tempfile::Builder::new().prefix("atelier-e2e-").tempdir_in("/var/tmp").unwrap();
+        let folder =
+            tempfile::Builder::new().prefix("atelier-e2e-").tempdir_in("/var/tmp").unwrap();
         let project = folder.path().join(name.as_ref());
         fs::create_dir(&project).unwrap();
         fs::create_dir(folder.path().join("user")).unwrap();
@@ -196,7 +197,8 @@ pub struct Done {
 impl Done {
     pub fn of(output: Output) -> Self {
         use std::os::unix::process::ExitStatusExt;
-        let code = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
+        let code =
+            output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
         Self { code, stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
 

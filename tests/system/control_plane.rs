@@ -7,7 +7,8 @@ use crate::support::{Lab, wait_until};
 #[test]
 fn environments_outlive_the_control_plane() {
     let lab = Lab::new();
-    let mut client = lab.spawn(&["run", "a", "--", "sh", "-c", "echo $$; sleep 4; echo done; exit 8"]);
+    let mut client =
+        lab.spawn(&["run", "a", "--", "sh", "-c", "echo $$; sleep 4; echo done; exit 8"]);
     wait_until("it runs", || lab.run(&["env", "show", "a", "--json"]).stdout.contains("sleep"));
     lab.ok(&["stop"]);
     let output = loop {
@@ -41,7 +42,8 @@ fn a_killed_control_plane_loses_no_output() {
 #[test]
 fn two_first_commands_at_once_start_one_control_plane() {
     let lab = Lab::new();
-    let clients: Vec<_> = (0..6).map(|n| lab.spawn(&["run", &format!("e{n}"), "--", "true"])).collect();
+    let clients: Vec<_> =
+        (0..6).map(|n| lab.spawn(&["run", &format!("e{n}"), "--", "true"])).collect();
     for client in clients {
         let output = client.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -84,7 +86,8 @@ fn changes_are_audited() {
     lab.ok(&["env", "create", "a"]);
     lab.run(&["env", "rm", "--yes", "nothing"]).fails(3, &["nothing"]);
     let rows = lab.json(&["audit"]);
-    let find = |action: &str| rows.as_array().unwrap().iter().find(|r| r["action"] == action).unwrap();
+    let find =
+        |action: &str| rows.as_array().unwrap().iter().find(|r| r["action"] == action).unwrap();
     assert_eq!(find("env.create")["outcome"], "ok");
     assert_eq!(find("env.remove")["outcome"], "env.not_found");
     assert!(find("env.create")["actor"].as_str().unwrap().starts_with("uid:"));
@@ -100,7 +103,10 @@ fn what_happens_is_sent_as_events() {
     std::thread::sleep(std::time::Duration::from_millis(500));
     lab.ok(&["env", "create", "a"]);
     let event: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-    assert_eq!((event["kind"].as_str(), event["subject"].as_str()), (Some("env.created"), Some("shop/a")));
+    assert_eq!(
+        (event["kind"].as_str(), event["subject"].as_str()),
+        (Some("env.created"), Some("shop/a"))
+    );
     listener.kill().unwrap();
     listener.wait().unwrap();
 }

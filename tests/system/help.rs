@@ -5,7 +5,14 @@ use crate::support::Lab;
 #[test]
 fn help_and_generated_texts_need_no_control_plane() {
     let lab = Lab::bare("p");
-    for args in [&["--help"][..], &["run", "--help"], &["completions", "bash"], &["version"], &["openapi"], &["config"]] {
+    for args in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["completions", "bash"],
+        &["version"],
+        &["openapi"],
+        &["config"],
+    ] {
         let done = lab.run(args);
         assert_eq!(done.code, 0, "{args:?}: {}", done.stderr);
         assert!(!done.stdout.is_empty());
@@ -24,7 +31,11 @@ fn a_reader_that_goes_away_is_no_failure() {
     let binary = env!("CARGO_BIN_EXE_atelier");
     let mut shell = lab.command(&[""; 0]);
     let mut pipe = std::process::Command::new("bash");
-    pipe.args(["-c", "set -o pipefail; \"$0\" env ls | head -1 >/dev/null; echo ${PIPESTATUS[0]}", binary]);
+    pipe.args([
+        "-c",
+        "set -o pipefail; \"$0\" env ls | head -1 >/dev/null; echo ${PIPESTATUS[0]}",
+        binary,
+    ]);
     pipe.env_clear().current_dir(&lab.project);
     for (key, value) in shell.stdin(std::process::Stdio::null()).get_envs() {
         pipe.env(key, value.unwrap());

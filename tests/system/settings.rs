@@ -7,7 +7,8 @@ fn each_value_shows_its_origin() {
     let lab = Lab::new();
     lab.write("atelier.yaml", "resources: {memory: 2GiB}\n");
     std::fs::create_dir_all(lab.home()).unwrap();
-    std::fs::write(lab.home().join("config.yaml"), "idle_stop: 5m\nresources: {cpus: 1.5}\n").unwrap();
+    std::fs::write(lab.home().join("config.yaml"), "idle_stop: 5m\nresources: {cpus: 1.5}\n")
+        .unwrap();
     let mut command = lab.command(&["config", "--json"]);
     let output = command.env("ATELIER_PROCESSES", "99").output().unwrap();
     let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -75,7 +75,8 @@ fn graph() -> Result<BTreeMap<String, Vec<String>>> {
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .output()
         .context("cargo metadata")?;
-    let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata's JSON")?;
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).context("cargo metadata's JSON")?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut graph = BTreeMap::new();
     for package in metadata["packages"].as_array().into_iter().flatten() {

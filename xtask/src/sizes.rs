@@ -20,19 +20,24 @@ pub fn check() -> Result<Vec<String>> {
         let krate: PathBuf = file.components().take(2).collect();
         *crates.entry(krate).or_default() += lines;
         if lines > LONGEST_FILE {
-            findings.push(format!("{} has {lines} lines, more than {LONGEST_FILE}", file.display()));
+            findings
+                .push(format!("{} has {lines} lines, more than {LONGEST_FILE}", file.display()));
         }
         let is_module = file.components().any(|c| c.as_os_str() == "src");
         if is_module && !text.starts_with("//!") {
             findings.push(format!("{} does not open with what lives in it (//!)", file.display()));
         }
         if text.contains("std::process::Command") && !spawns(&file) {
-            findings.push(format!("{} spawns processes; see the list in xtask/src/sizes.rs", file.display()));
+            findings.push(format!(
+                "{} spawns processes; see the list in xtask/src/sizes.rs",
+                file.display()
+            ));
         }
     }
     for (name, lines) in crates {
         if lines > LARGEST_CRATE {
-            findings.push(format!("{} has {lines} lines, more than {LARGEST_CRATE}", name.display()));
+            findings
+                .push(format!("{} has {lines} lines, more than {LARGEST_CRATE}", name.display()));
         }
     }
     Ok(findings)
@@ -52,11 +57,18 @@ fn spawns(file: &Path) -> bool {
         "xtask/",
     ];
     let path = file.to_string_lossy();
-    path.contains("/tests/") || path.contains("/benches/") || ROOMS.iter().any(|r| path.starts_with(r))
+    path.contains("/tests/")
+        || path.contains("/benches/")
+        || ROOMS.iter().any(|r| path.starts_with(r))
 }
 
 fn sources() -> Result<Vec<PathBuf>> {
     let output = Command::new("git").args(["ls-files", "-z", "*.rs"]).output().context("git")?;
     let text = String::from_utf8(output.stdout).context("file names")?;
-    Ok(text.split('\0').filter(|p| !p.is_empty()).map(PathBuf::from).filter(|p| p.exists()).collect())
+    Ok(text
+        .split('\0')
+        .filter(|p| !p.is_empty())
+        .map(PathBuf::from)
+        .filter(|p| p.exists())
+        .collect())
 }

@@ -51,7 +51,11 @@ impl HostPath {
         let mut bytes = Vec::with_capacity(uri.len());
         let mut rest = uri.bytes();
         while let Some(byte) = rest.next() {
-            bytes.push(if byte == b'%' { hex(rest.next()?)? << 4 | hex(rest.next()?)? } else { byte });
+            bytes.push(if byte == b'%' {
+                hex(rest.next()?)? << 4 | hex(rest.next()?)?
+            } else {
+                byte
+            });
         }
         Some(Self(PathBuf::from(OsString::from_vec(bytes))))
     }

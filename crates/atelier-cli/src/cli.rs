@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    audit, completions, config, doctor, env, init, man, run, serve, status, stop, version,
+    audit, completions, config, docs, doctor, env, init, man, run, serve, status, stop, version,
 };
 
 /// A self-hosted workshop for developers and AI agents.
@@ -54,6 +54,9 @@ pub(crate) enum Command {
     Completions(completions::CompletionsArgs),
     /// Write the manual pages
     Man(man::ManArgs),
+    /// Write the reference pages
+    #[command(hide = true)]
+    Docs(docs::DocsArgs),
     /// Show the version
     Version(version::VersionArgs),
 }
@@ -74,7 +77,8 @@ impl Command {
             | Self::Init(_)
             | Self::Serve(_)
             | Self::Completions(_)
-            | Self::Man(_) => false,
+            | Self::Man(_)
+            | Self::Docs(_) => false,
         }
     }
 }

@@ -48,6 +48,8 @@ pub trait Hooks {
     /// # Errors
     /// Why it is not valid, with line and column.
     fn project_layer(&self, folder: &Path) -> Result<Option<ProjectLayer>, Problem>;
+    /// Reference pages of the parts, by file name.
+    fn reference_pages(&self) -> Vec<(&'static str, String)>;
     /// The OpenAPI document.
     fn openapi(&self) -> serde_json::Value;
 }

@@ -127,7 +127,8 @@ impl Client {
             return Ok(sender);
         }
         let stream = self.endpoint.connect().await?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| lost(&e))?;
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|e| lost(&e))?;
         tokio::spawn(connection.with_upgrades());
         Ok(sender)
     }

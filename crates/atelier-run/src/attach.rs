@@ -104,7 +104,11 @@ impl Attached {
                         self.log = None;
                     }
                     let next = data.offset.unwrap_or_default() + data.bytes.len() as u64;
-                    return Ok(Output::Data { stream: stream(data.stream), next, bytes: data.bytes });
+                    return Ok(Output::Data {
+                        stream: stream(data.stream),
+                        next,
+                        bytes: data.bytes,
+                    });
                 }
                 Some(Ok(ProcessEvent::Gap(gap))) => {
                     let bytes = gap.to.unwrap_or_default() - gap.from.unwrap_or_default();

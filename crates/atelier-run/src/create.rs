@@ -87,6 +87,7 @@ impl Workshop {
         let config = Config::load(&project.root)?;
         let options = resolve(asked, &config, &self.defaults.options);
         let policy = validate(&options)?;
+        self.sandboxes.check_limits(&options.resources)?;
         self.sandboxes.runtime(options.runtime.as_deref().unwrap_or("host"))?;
         Ok(Draft { id: Uuid::now_v7(), name: name.clone(), project, config, options, policy })
     }

@@ -43,6 +43,10 @@ pub(crate) fn init_failed(command: &str, code: i32, said: &str) -> Problem {
 
 /// A panic in a task of ours: a defect, said as one.
 pub(crate) fn broken(error: &tokio::task::JoinError) -> Problem {
-    Problem::new("internal", ExitCode::Failed, format!("a task of the control plane ended: {error}"))
-        .hint("this is a defect of Atelier; serve.log says where")
+    Problem::new(
+        "internal",
+        ExitCode::Failed,
+        format!("a task of the control plane ended: {error}"),
+    )
+    .hint("this is a defect of Atelier; serve.log says where")
 }

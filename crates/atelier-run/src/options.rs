@@ -40,7 +40,11 @@ pub(crate) fn resolve(asked: EnvOptions, config: &Config, defaults: &EnvOptions)
     variables.extend(file.variables.clone());
     variables.extend(asked.variables.clone());
     EnvOptions {
-        runtime: asked.runtime.clone().or(file.runtime.clone()).or_else(|| defaults.runtime.clone()),
+        runtime: asked
+            .runtime
+            .clone()
+            .or(file.runtime.clone())
+            .or_else(|| defaults.runtime.clone()),
         resources: Resources {
             memory: pick(|r| r.memory),
             cpus,
@@ -118,8 +122,12 @@ fn policy(options: &EnvOptions) -> Result<Policy, Problem> {
     };
     let rule = |text: &String| {
         text.parse::<Rule>().map_err(|e| {
-            Problem::new("network.rule_invalid", ExitCode::Usage, format!("{text:?} is no rule: {e}"))
-                .hint("write rules as host:port, such as registry.npmjs.org:443")
+            Problem::new(
+                "network.rule_invalid",
+                ExitCode::Usage,
+                format!("{text:?} is no rule: {e}"),
+            )
+            .hint("write rules as host:port, such as registry.npmjs.org:443")
         })
     };
     let allow = options.allow.iter().map(rule).collect::<Result<_, _>>()?;

@@ -112,7 +112,9 @@ fn ids(folder: &Path) -> Vec<Uuid> {
 pub async fn restore(home: &Home, store: &Store) -> Result<usize, Problem> {
     let mut restored = 0;
     for id in ids(&home.environments()) {
-        let Some(record) = Record::load(&home.environments().join(id.to_string())) else { continue };
+        let Some(record) = Record::load(&home.environments().join(id.to_string())) else {
+            continue;
+        };
         let project_id = record.project.id();
         let identity = Identity {
             id,

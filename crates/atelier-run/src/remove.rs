@@ -35,10 +35,12 @@ impl Workshop {
     }
 
     /// The same for a caller that holds the name's lock, whatever runs.
-    pub(crate) async fn remove_record(self: &Arc<Self>, record: &Record) -> Result<Removed, Problem> {
+    pub(crate) async fn remove_record(
+        self: &Arc<Self>,
+        record: &Record,
+    ) -> Result<Removed, Problem> {
         let _at_work = self.at_work(record.id);
-        let job =
-            self.store.journal().begin(KIND, &record.id.to_string(), &record.label()).await?;
+        let job = self.store.journal().begin(KIND, &record.id.to_string(), &record.label()).await?;
         if !store::environment_removing(&self.store, record.id).await? {
             job.failed("somebody else removes it").await?;
             return Err(busy(&record.name, "being removed"));

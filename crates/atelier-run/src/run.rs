@@ -81,7 +81,11 @@ impl Workshop {
         Ok((record, true, guard.downgrade()))
     }
 
-    async fn start(self: &Arc<Self>, record: &Record, start: &RunStart) -> Result<Attached, Problem> {
+    async fn start(
+        self: &Arc<Self>,
+        record: &Record,
+        start: &RunStart,
+    ) -> Result<Attached, Problem> {
         let live = self.sandboxes.ensure_running(&record.sandbox()).await?;
         let request = self.request(record, start);
         let stream = live.guest.start(&request).await.map_err(refused)?;
@@ -96,7 +100,9 @@ impl Workshop {
         let mut command = start.command.iter().map(HostPath::as_path);
         let (cmd, args) = match command.next() {
             Some(program) => (program.to_owned(), command.map(Path::to_owned).collect()),
-            None => (PathBuf::from(envs.get("SHELL").map_or("/bin/sh", String::as_str)), Vec::new()),
+            None => {
+                (PathBuf::from(envs.get("SHELL").map_or("/bin/sh", String::as_str)), Vec::new())
+            }
         };
         let cwd = start.project.as_path().canonicalize().ok();
         let inside = cwd.filter(|c| c.starts_with(&record.workspace.target));
@@ -149,9 +155,10 @@ impl Workshop {
         let log = LogWriter::open(&log::folder(&self.folder(record.id)), run.id).ok();
         let (workshop, environment, row) = (self.clone(), record.id, run.clone());
         // The command runs; its row must not hold up its output.
-        let noted = tokio::spawn(async move {
-            store::run_started(&workshop.store, environment, &row).await
-        });
+        let noted =
+            tokio::spawn(
+                async move { store::run_started(&workshop.store, environment, &row).await },
+            );
         Ok(Attached {
             environment: self.view(record).await?,
             created: false,
@@ -219,7 +226,11 @@ impl Workshop {
     }
 
     /// The init command of `atelier.yaml`, run once in the new environment.
-    pub(crate) async fn init(self: &Arc<Self>, record: &Record, command: &str) -> Result<(), Problem> {
+    pub(crate) async fn init(
+        self: &Arc<Self>,
+        record: &Record,
+        command: &str,
+    ) -> Result<(), Problem> {
         let live = self.sandboxes.ensure_running(&record.sandbox()).await?;
         let args = ["-c".into(), command.into()];
         let envs = self.variables(record, &self.defaults.inherited);
@@ -266,7 +277,10 @@ fn usable(record: Record, start: &RunStart) -> Result<Record, Problem> {
         differs("--memory", asks(asked.resources.memory, has.resources.memory)),
         differs("--processes", asks(asked.resources.processes, has.resources.processes)),
         differs("--disk", asks(asked.resources.disk, has.resources.disk)),
-        differs("--cpus", asked.resources.cpus.is_some() && asked.resources.cpus != has.resources.cpus),
+        differs(
+            "--cpus",
+            asked.resources.cpus.is_some() && asked.resources.cpus != has.resources.cpus,
+        ),
     ]
     .into_iter()
     .flatten()

@@ -71,7 +71,9 @@ pub(crate) async fn environment_removing(store: &Store, id: Uuid) -> Result<bool
 
 /// It is gone, with the list of what ran in it.
 pub(crate) async fn environment_gone(store: &Store, id: Uuid) -> Result<(), Problem> {
-    for sql in ["DELETE FROM runs WHERE environment_id = $1", "DELETE FROM environments WHERE id = $1"] {
+    for sql in
+        ["DELETE FROM runs WHERE environment_id = $1", "DELETE FROM environments WHERE id = $1"]
+    {
         sqlx::query(sql)
             .bind(id.to_string())
             .execute(store.pool())

@@ -149,8 +149,7 @@ impl Workshop {
             let detail = format!("{why} in the environment {env}");
             Problem::new("port.not_open", atelier_api::ExitCode::Engine, detail)
         };
-        let live =
-            self.sandboxes.live(record.id).ok_or_else(|| closed("nothing runs"))?;
+        let live = self.sandboxes.live(record.id).ok_or_else(|| closed("nothing runs"))?;
         live.touch();
         let port = match port.or(record.port) {
             Some(port) => port,

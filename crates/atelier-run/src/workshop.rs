@@ -139,7 +139,11 @@ impl Workshop {
     }
 
     /// An environment that is whole, if there is one of this name.
-    pub(crate) async fn find(&self, project: &Project, name: &Name) -> Result<Option<Record>, Problem> {
+    pub(crate) async fn find(
+        &self,
+        project: &Project,
+        name: &Name,
+    ) -> Result<Option<Record>, Problem> {
         let row = store::environment_find(&self.store, &project.id(), name).await?;
         Ok(row.filter(|row| row.state == "ready").and_then(|row| row.record))
     }

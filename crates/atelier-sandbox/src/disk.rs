@@ -23,6 +23,25 @@ fn places(dir: &Path) -> (PathBuf, PathBuf) {
 /// [`SandboxError::Limit`] without root or below [`SMALLEST`]; [`SandboxError::Start`] when
 /// `mkfs.ext4` or `mount` fails.
 pub fn limited(dir: &Path, bytes: u64) -> Result<PathBuf, SandboxError> {
+    check(bytes)?;
+    let (image, mount) = places(dir);
+    fs::create_dir_all(&mount).map_err(SandboxError::io("making", &mount))?;
+    if !image.exists() {
+        make(&image, bytes)?;
+    }
+    if !is_mounted(&mount) {
+        let mut command = Command::new("mount");
+        command.args(["-t", "ext4", "-o", "loop,nodev,noatime"]).arg(&image).arg(&mount);
+        run(command)?;
+    }
+    Ok(mount)
+}
+
+/// Whether a filesystem of this size can be had.
+///
+/// # Errors
+/// [`SandboxError::Limit`] without root or below [`SMALLEST`].
+pub fn check(bytes: u64) -> Result<(), SandboxError> {
     let refuse = |why: &str, remedy: &str| {
         Err(SandboxError::Limit { what: "disk", why: why.into(), remedy: remedy.into() })
     };
@@ -35,17 +54,7 @@ pub fn limited(dir: &Path, bytes: u64) -> Result<PathBuf, SandboxError> {
     if bytes < SMALLEST {
         return refuse("it is below 16 MiB", "ask for 16MiB or more");
     }
-    let (image, mount) = places(dir);
-    fs::create_dir_all(&mount).map_err(SandboxError::io("making", &mount))?;
-    if !image.exists() {
-        make(&image, bytes)?;
-    }
-    if !is_mounted(&mount) {
-        let mut command = Command::new("mount");
-        command.args(["-t", "ext4", "-o", "loop,nodev,noatime"]).arg(&image).arg(&mount);
-        run(command)?;
-    }
-    Ok(mount)
+    Ok(())
 }
 
 /// Whole or not there: the image gets its name when it is ready.
@@ -76,7 +85,11 @@ pub fn unmount(dir: &Path) -> Result<(), SandboxError> {
     while is_mounted(&mount) {
         nix::mount::umount2(&mount, nix::mount::MntFlags::empty())
             .or_else(|_| nix::mount::umount2(&mount, nix::mount::MntFlags::MNT_DETACH))
-            .map_err(|e| SandboxError::Io { doing: "unmounting", path: mount.clone(), source: e.into() })?;
+            .map_err(|e| SandboxError::Io {
+                doing: "unmounting",
+                path: mount.clone(),
+                source: e.into(),
+            })?;
     }
     Ok(())
 }

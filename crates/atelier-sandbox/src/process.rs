@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use atelier_launch::Instance;
-use tokio::io::unix::AsyncFd;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tokio::io::unix::AsyncFd;
 
 /// How long the kernel may take to end every process of a sandbox.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -27,7 +27,10 @@ pub trait Runtime: Send + Sync + std::fmt::Debug {
     /// What its sandboxes can do.
     fn capabilities(&self) -> Capabilities;
     /// Starts a sandbox and gives it when its guest answers. Its processes outlive the caller.
-    fn start<'a>(&'a self, request: StartRequest<'a>) -> BoxFuture<'a, Result<Running, SandboxError>>;
+    fn start<'a>(
+        &'a self,
+        request: StartRequest<'a>,
+    ) -> BoxFuture<'a, Result<Running, SandboxError>>;
 }
 
 /// What a start needs.

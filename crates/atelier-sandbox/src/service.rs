@@ -109,6 +109,17 @@ impl Sandboxes {
         *self.can_layer.get_or_init(|| self.runtimes.iter().all(|r| r.mounts_overlays()))
     }
 
+    /// Whether these limits can be enforced on this machine.
+    ///
+    /// # Errors
+    /// [`SandboxError::Limit`] for the first that can't.
+    pub fn check_limits(&self, limits: &atelier_api::env::Resources) -> Result<(), SandboxError> {
+        if let Some(bytes) = limits.disk {
+            disk::check(bytes)?;
+        }
+        self.cgroups.check(limits)
+    }
+
     /// What stands in the way of limits on this machine, if something does.
     #[must_use]
     pub fn limits_missing(&self) -> Option<(&str, &str)> {
@@ -142,7 +153,8 @@ impl Sandboxes {
     ) -> Result<PathBuf, SandboxError> {
         let folders = self.folders(id);
         let layers = folders.layers(limits);
-        std::fs::create_dir_all(folders.root()).map_err(SandboxError::io("making", folders.root()))?;
+        std::fs::create_dir_all(folders.root())
+            .map_err(SandboxError::io("making", folders.root()))?;
         if let Some(bytes) = limits.disk {
             return disk::limited(folders.root(), bytes);
         }
@@ -250,7 +262,8 @@ impl Sandboxes {
     /// What is left outside when a sandbox has ended: its control group, its socket, its row.
     async fn clean_up(&self, id: Uuid) {
         let live = self.slot(id).live().take();
-        reconcile::remove_traces(&self.folders(id), live.map(|l| l.running.cgroup), &self.cgroups).await;
+        reconcile::remove_traces(&self.folders(id), live.map(|l| l.running.cgroup), &self.cgroups)
+            .await;
         if let Err(error) = store::sandbox_gone(&self.store, id).await {
             tracing::error!(%error, %id, "a sandbox that ended could not be struck from the table");
         }
@@ -264,9 +277,9 @@ impl Sandboxes {
     pub async fn release(&self, id: Uuid) -> Result<(), SandboxError> {
         self.stop(id).await?;
         let root = self.folders(id).root().to_owned();
-        tokio::task::spawn_blocking(move || disk::unmount(&root))
-            .await
-            .unwrap_or_else(|e| Err(SandboxError::io("unmounting", "")(std::io::Error::other(e))))?;
+        tokio::task::spawn_blocking(move || disk::unmount(&root)).await.unwrap_or_else(|e| {
+            Err(SandboxError::io("unmounting", "")(std::io::Error::other(e)))
+        })?;
         self.slots().remove(&id);
         Ok(())
     }

@@ -16,7 +16,10 @@ pub(crate) struct SandboxRow {
 }
 
 /// Writes down that a sandbox is about to start.
-pub(crate) async fn sandbox_starting(store: &Store, spec: &SandboxSpec) -> Result<(), SandboxError> {
+pub(crate) async fn sandbox_starting(
+    store: &Store,
+    spec: &SandboxSpec,
+) -> Result<(), SandboxError> {
     sqlx::query(
         "INSERT INTO sandboxes (id, runtime, state, started_at, running) \
          VALUES ($1, $2, 'starting', $3, '') \
@@ -55,7 +58,9 @@ pub(crate) async fn sandbox_gone(store: &Store, id: Uuid) -> Result<(), SandboxE
 
 /// Every row.
 pub(crate) async fn sandbox_list(store: &Store) -> Result<Vec<SandboxRow>, SandboxError> {
-    let rows = sqlx::query("SELECT id, running FROM sandboxes ORDER BY id").fetch_all(store.pool()).await?;
+    let rows = sqlx::query("SELECT id, running FROM sandboxes ORDER BY id")
+        .fetch_all(store.pool())
+        .await?;
     rows.iter()
         .map(|row| {
             let id: String = row.try_get("id")?;

@@ -41,8 +41,12 @@ pub(crate) async fn audited<T>(
     change: impl Future<Output = Result<T, Problem>>,
 ) -> Result<T, Problem> {
     let entry = app.audit.begin(caller, action, subject).await.map_err(|error| {
-        Problem::new("audit.unavailable", ExitCode::Failed, format!("{action} can't be audited, so it was not begun: {error}"))
-            .hint("check that ATELIER_HOME is writable and that its disk is not full")
+        Problem::new(
+            "audit.unavailable",
+            ExitCode::Failed,
+            format!("{action} can't be audited, so it was not begun: {error}"),
+        )
+        .hint("check that ATELIER_HOME is writable and that its disk is not full")
     })?;
     let result = change.await;
     match &result {

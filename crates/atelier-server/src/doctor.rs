@@ -4,8 +4,8 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use atelier_api::{ExitCode, Fault, Problem};
 use atelier_api::system::{Check, Verdict};
+use atelier_api::{ExitCode, Fault, Problem};
 use atelier_config::Home;
 use atelier_store::{Store, StoreError, quarantine};
 
@@ -13,7 +13,8 @@ use crate::app::App;
 
 /// Every check, with the state at hand; mends what can be mended when asked.
 pub(crate) async fn check(app: &App, fix: bool) -> Result<Vec<Check>, Problem> {
-    let mut checks = vec![ok("control plane", &format!("{} serves {}", app.build, app.home.display()))];
+    let mut checks =
+        vec![ok("control plane", &format!("{} serves {}", app.build, app.home.display()))];
     checks.extend(app.workshop.probe().await);
     checks.push(home(&app.home));
     if fix {

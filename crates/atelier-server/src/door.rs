@@ -27,8 +27,10 @@ pub(crate) async fn identify(
     };
     // A client that names no version is a program of the user's own; ours names its build. A stop
     // is taken from any version: that is how a newer client replaces us.
-    let stop = request.uri().path().ends_with("/stop") && request.uri().path().matches('/').count() == 3;
-    let other = request.headers().get(VERSION_HEADER).filter(|v| v.as_bytes() != app.build.as_bytes());
+    let stop =
+        request.uri().path().ends_with("/stop") && request.uri().path().matches('/').count() == 3;
+    let other =
+        request.headers().get(VERSION_HEADER).filter(|v| v.as_bytes() != app.build.as_bytes());
     if let (Peer::Unix { .. }, Some(other), false) = (peer, other, stop) {
         let detail = format!(
             "this control plane is {}, the client is {}",

@@ -29,8 +29,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 
 async fn not_found() -> impl IntoResponse {
     problem(
-        &Problem::new("request.no_such_operation", ExitCode::NotFound, "there is no such operation")
-            .hint(format!("see {API_ROOT}/openapi.json for those that there are")),
+        &Problem::new(
+            "request.no_such_operation",
+            ExitCode::NotFound,
+            "there is no such operation",
+        )
+        .hint(format!("see {API_ROOT}/openapi.json for those that there are")),
     )
 }
 

@@ -149,12 +149,17 @@ mod tests {
 
     #[test]
     fn the_upstream_is_told_to_close_unless_it_is_upgraded() {
-        let head = b"GET / HTTP/1.1\r\nHost: A.b.localhost:4780\r\nConnection: keep-alive\r\n\r\nrest";
+        let head =
+            b"GET / HTTP/1.1\r\nHost: A.b.localhost:4780\r\nConnection: keep-alive\r\n\r\nrest";
         assert_eq!(host(head).as_deref(), Some("a.b.localhost"));
         let sent = single_use(head);
         let text = String::from_utf8(sent).unwrap();
-        assert_eq!(text, "GET / HTTP/1.1\r\nHost: A.b.localhost:4780\r\nConnection: close\r\n\r\nrest");
-        let upgrade = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+        assert_eq!(
+            text,
+            "GET / HTTP/1.1\r\nHost: A.b.localhost:4780\r\nConnection: close\r\n\r\nrest"
+        );
+        let upgrade =
+            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
         assert_eq!(single_use(upgrade), upgrade);
     }
 }

@@ -15,8 +15,9 @@ pub(crate) fn assemble<O: Operation>(
     let bad = |detail: String| Problem::new("request.invalid", ExitCode::Usage, detail);
     let mut fields = match body {
         [] => Map::new(),
-        bytes => serde_json::from_slice(bytes)
-            .map_err(|e| bad(format!("the body is not the JSON object that {} takes: {e}", O::NAME)))?,
+        bytes => serde_json::from_slice(bytes).map_err(|e| {
+            bad(format!("the body is not the JSON object that {} takes: {e}", O::NAME))
+        })?,
     };
     let schema = schema_for!(O::Input);
     for (name, text) in query {

@@ -10,10 +10,8 @@ use serde_json::{Map, Value, json};
 /// The document.
 #[must_use]
 pub fn document() -> Value {
-    let mut writer = Writer {
-        schemas: SchemaSettings::openapi3().into_generator(),
-        paths: Map::new(),
-    };
+    let mut writer =
+        Writer { schemas: SchemaSettings::openapi3().into_generator(), paths: Map::new() };
     visit_all(&mut writer);
     writer.sessions();
     let problem = writer.reference::<Problem>();
@@ -108,7 +106,8 @@ impl Visitor for Writer {
         });
         if O::METHOD == Method::Post {
             let mut body = input;
-            body.as_object_mut().map(|b| (b.remove("$schema"), b.remove("title"), b.remove("components")));
+            body.as_object_mut()
+                .map(|b| (b.remove("$schema"), b.remove("title"), b.remove("components")));
             strip(&mut body, &in_path);
             operation["requestBody"] =
                 json!({ "content": { "application/json": { "schema": body } } });

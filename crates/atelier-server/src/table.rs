@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use atelier_api::env::{EnvApply, EnvCreate, EnvDiff, EnvList, EnvLogs, EnvRemove, EnvShow, EnvStop};
+use atelier_api::env::{
+    EnvApply, EnvCreate, EnvDiff, EnvList, EnvLogs, EnvRemove, EnvShow, EnvStop,
+};
 use atelier_api::system::{AuditList, Nothing, SystemDoctor, SystemStatus, SystemStop};
 use atelier_api::{API_ROOT, Method, Operation, Problem};
 use atelier_auth::Caller;
@@ -17,9 +19,9 @@ use axum::{Json, Router};
 
 use crate::app::App;
 use crate::dispatch::dispatch;
+use crate::doctor;
 use crate::http::problem;
 use crate::input::assemble;
-use crate::doctor;
 
 /// Routes, and the names of the operations they serve.
 #[derive(Default)]

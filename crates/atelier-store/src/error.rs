@@ -62,9 +62,9 @@ impl Fault for StoreError {
                     .into(),
             ],
             Self::Newer { .. } => vec!["run the newer binary, or use another ATELIER_HOME".into()],
-            Self::Open { .. } => vec![
-                "check that ATELIER_HOME is writable and that its disk is not full".into(),
-            ],
+            Self::Open { .. } => {
+                vec!["check that ATELIER_HOME is writable and that its disk is not full".into()]
+            }
             Self::Query(_) | Self::Value(_) => vec!["run 'atelier doctor'".into()],
         }
     }
@@ -75,7 +75,7 @@ impl StoreError {
     pub(crate) fn opening(path: &std::path::Path, error: &sqlx::Error) -> Self {
         let path = path.to_owned();
         let reason = error.to_string();
-        match error.as_database_error().and_then(|e| e.code()).as_deref() {
+        match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
             // SQLITE_CORRUPT and SQLITE_NOTADB, https://sqlite.org/rescode.html
             Some("11" | "26") => Self::Corrupt { path, reason },
             _ => Self::Open { path, reason },

@@ -157,7 +157,8 @@ impl Job {
 
 fn read(row: &sqlx::any::AnyRow) -> Result<JobRow, StoreError> {
     let text = |column: &str| row.try_get::<String, _>(column);
-    let bad = |e: Box<dyn std::error::Error + Send + Sync>| StoreError::Query(sqlx::Error::Decode(e));
+    let bad =
+        |e: Box<dyn std::error::Error + Send + Sync>| StoreError::Query(sqlx::Error::Decode(e));
     Ok(JobRow {
         id: text("id")?.parse::<Uuid>().map_err(|e| bad(e.into()))?,
         kind: text("kind")?,

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::{AnyConnection, AnyPool, Connection};
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::MigrateError;
+use sqlx::{AnyConnection, AnyPool, Connection};
 
 use crate::{Journal, StoreError};
 
@@ -31,9 +31,10 @@ impl Store {
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let fail = |error: &sqlx::Error| StoreError::opening(path, error);
-        check(path).await.map_err(|e| fail(&e))?.map_or(Ok(()), |reason| {
-            Err(StoreError::Corrupt { path: path.to_owned(), reason })
-        })?;
+        check(path)
+            .await
+            .map_err(|e| fail(&e))?
+            .map_or(Ok(()), |reason| Err(StoreError::Corrupt { path: path.to_owned(), reason }))?;
         let pool = AnyPoolOptions::new()
             .max_connections(4)
             .idle_timeout(Duration::from_secs(30))

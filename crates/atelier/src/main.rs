@@ -3,6 +3,7 @@
 
 mod build;
 mod logs;
+mod reference;
 mod wiring;
 
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ use atelier_config::{Home, Layer, ProjectLayer, Settings};
 use atelier_environment::{Config, FILE_NAME, Network, Project};
 use atelier_run::Defaults;
 
-use crate::{build, logs};
+use crate::{build, logs, reference};
 
 /// How long calls under way may take when the control plane stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -46,8 +46,12 @@ impl Hooks for Wiring {
         if served || background {
             return Ok(());
         }
-        Err(Problem::new("serve.running", ExitCode::Conflict, "a control plane serves this home already")
-            .hint("see it with 'atelier status', end it with 'atelier stop'"))
+        Err(Problem::new(
+            "serve.running",
+            ExitCode::Conflict,
+            "a control plane serves this home already",
+        )
+        .hint("see it with 'atelier status', end it with 'atelier stop'"))
     }
 
     fn local_doctor(&self, home: &Home) -> Vec<Check> {
@@ -72,6 +76,10 @@ impl Hooks for Wiring {
         }
         let config = Config::load(&project.root)?;
         Ok(Some(ProjectLayer { path, layer: layer(&config), commands: config.commands }))
+    }
+
+    fn reference_pages(&self) -> Vec<(&'static str, String)> {
+        reference::pages()
     }
 
     fn openapi(&self) -> serde_json::Value {

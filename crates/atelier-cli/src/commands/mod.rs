@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod docs;
 pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod events;
@@ -34,6 +35,7 @@ pub(crate) fn dispatch(command: Command, context: &Context<'_>) -> Result<u8, Fa
         Command::Events => events::run(context),
         Command::Openapi => openapi::run(context),
         Command::Completions(args) => completions::run(&args),
+        Command::Docs(args) => docs::run(&args, context),
         Command::Man(args) => man::run(&args, context),
         Command::Version(args) => version::run(&args, context),
     }

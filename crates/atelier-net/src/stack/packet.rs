@@ -288,7 +288,9 @@ mod tests {
 
     #[test]
     fn a_datagram_reads_back_as_it_was_written() {
-        for (from, to) in [("198.51.100.3:53", "198.51.100.2:4000"), ("[fd00::1]:53", "[fd00::2]:4000")] {
+        for (from, to) in
+            [("198.51.100.3:53", "198.51.100.2:4000"), ("[fd00::1]:53", "[fd00::2]:4000")]
+        {
             let bytes = udp(at(from), at(to), b"hello").unwrap();
             let packet = Packet::parse(&bytes).unwrap();
             assert_eq!(packet.pair(), Some(Pair { src: at(from), dst: at(to) }));

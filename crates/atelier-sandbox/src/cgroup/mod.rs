@@ -60,21 +60,32 @@ impl Cgroups {
         v1::find(Path::new(ROOT), name)
     }
 
+    /// Whether these limits can be enforced here, so that nothing is made which can't.
+    ///
+    /// # Errors
+    /// [`SandboxError::Limit`] for the first that can't.
+    pub fn check(&self, limits: &Resources) -> Result<(), SandboxError> {
+        match (self, first_limit(limits)) {
+            (Self::Absent { why, remedy }, Some(what)) => {
+                Err(SandboxError::Limit { what, why: why.clone(), remedy: remedy.clone() })
+            }
+            (Self::V2(base), _) => v2::check(base, limits),
+            (Self::V1(bases), _) => v1::check(bases, limits),
+            (Self::Absent { .. }, None) => Ok(()),
+        }
+    }
+
     /// Makes the group of one sandbox with its limits.
     ///
     /// # Errors
     /// [`SandboxError::Limit`] for a limit that can't be enforced here, [`SandboxError::Io`] when
     /// the kernel refuses.
     pub fn create(&self, id: &str, limits: &Resources) -> Result<Cgroup, SandboxError> {
+        self.check(limits)?;
         match self {
             Self::V2(base) => v2::create(&base.join(id), limits),
             Self::V1(bases) => v1::create(bases, id, limits),
-            Self::Absent { why, remedy } => match first_limit(limits) {
-                None => Ok(Cgroup::default()),
-                Some(what) => {
-                    Err(SandboxError::Limit { what, why: why.clone(), remedy: remedy.clone() })
-                }
-            },
+            Self::Absent { .. } => Ok(Cgroup::default()),
         }
     }
 

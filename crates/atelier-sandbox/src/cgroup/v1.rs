@@ -27,23 +27,33 @@ pub(super) fn find(root: &Path, name: &str) -> Cgroups {
     Cgroups::V1(bases)
 }
 
+pub(super) fn check(
+    bases: &[(&'static str, PathBuf)],
+    limits: &Resources,
+) -> Result<(), SandboxError> {
+    let has = |controller| bases.iter().any(|(c, _)| *c == controller);
+    let asked =
+        [("memory", "memory", limits.memory.is_some()), ("cpu", "cpus", limits.cpus.is_some())];
+    for (controller, what, asked) in asked {
+        if asked && !has(controller) {
+            return Err(SandboxError::Limit {
+                what,
+                why: format!("the controller {controller} is not mounted"),
+                remedy: format!(
+                    "mount it: mount -t cgroup -o {controller} cgroup /sys/fs/cgroup/{controller}"
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn create(
     bases: &[(&'static str, PathBuf)],
     id: &str,
     limits: &Resources,
 ) -> Result<Cgroup, SandboxError> {
     let mut group = Cgroup::default();
-    let has = |controller| bases.iter().any(|(c, _)| *c == controller);
-    let asked = [("memory", "memory", limits.memory.is_some()), ("cpu", "cpus", limits.cpus.is_some())];
-    for (controller, what, asked) in asked {
-        if asked && !has(controller) {
-            return Err(SandboxError::Limit {
-                what,
-                why: format!("the controller {controller} is not mounted"),
-                remedy: format!("mount it: mount -t cgroup -o {controller} cgroup /sys/fs/cgroup/{controller}"),
-            });
-        }
-    }
     for (controller, base) in bases {
         let dir = base.join(id);
         fs::create_dir_all(&dir).map_err(SandboxError::io("making", &dir))?;

@@ -15,7 +15,10 @@ pub(super) const OWN_LEAF: &str = "control-plane";
 pub(super) fn find(root: &Path, name: &str) -> Cgroups {
     if nix::unistd::geteuid().is_root() {
         let base = root.join(name);
-        return match enable(root).and_then(|()| fs::create_dir_all(&base)).and_then(|()| enable(&base)) {
+        return match enable(root)
+            .and_then(|()| fs::create_dir_all(&base))
+            .and_then(|()| enable(&base))
+        {
             Ok(()) => Cgroups::V2(base),
             Err(e) => absent(&format!("{} can't be used: {e}", base.display())),
         };
@@ -63,21 +66,34 @@ fn enable(dir: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+pub(super) fn check(base: &Path, limits: &Resources) -> Result<(), SandboxError> {
+    let enabled = fs::read_to_string(base.join("cgroup.subtree_control")).unwrap_or_default();
+    let has = |controller| enabled.split_whitespace().any(|c| c == controller);
+    if limits.memory.is_some() && !has("memory") {
+        return Err(missing("memory"));
+    }
+    if limits.cpus.is_some() && !has("cpu") {
+        return Err(missing("cpus"));
+    }
+    Ok(())
+}
+
 pub(super) fn create(dir: &Path, limits: &Resources) -> Result<Cgroup, SandboxError> {
     fs::create_dir_all(dir).map_err(SandboxError::io("making", dir))?;
-    let set = |what, file: &str, value: Option<String>| match value {
-        None => Ok(()),
-        Some(value) if dir.join(file).exists() => write(dir, file, &value),
-        Some(_) => Err(missing(what)),
-    };
-    set("memory", "memory.max", limits.memory.map(|m| m.to_string()))?;
-    if limits.memory.is_some() && dir.join("memory.swap.max").exists() {
-        write(dir, "memory.swap.max", "0")?;
+    if let Some(memory) = limits.memory {
+        write(dir, "memory.max", &memory.to_string())?;
+        // A kernel that doesn't count swap has no such file.
+        if dir.join("memory.swap.max").exists() {
+            write(dir, "memory.swap.max", "0")?;
+        }
     }
-    let quota = limits.cpus.map(|c| format!("{} {CPU_PERIOD_US}", cpu_quota(c)));
-    set("cpus", "cpu.max", quota)?;
-    if dir.join("pids.max").exists() {
-        set("processes", "pids.max", limits.processes.map(|p| p.to_string()))?;
+    if let Some(cpus) = limits.cpus {
+        write(dir, "cpu.max", &format!("{} {CPU_PERIOD_US}", cpu_quota(cpus)))?;
+    }
+    if let Some(processes) = limits.processes
+        && dir.join("pids.max").exists()
+    {
+        write(dir, "pids.max", &processes.to_string())?;
     }
     Ok(Cgroup { dirs: vec![dir.to_owned()] })
 }

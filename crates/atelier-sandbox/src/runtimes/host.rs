@@ -92,7 +92,10 @@ impl Runtime for HostRuntime {
         Capabilities { shares_host_files: true, own_kernel: false }
     }
 
-    fn start<'a>(&'a self, request: StartRequest<'a>) -> BoxFuture<'a, Result<Running, SandboxError>> {
+    fn start<'a>(
+        &'a self,
+        request: StartRequest<'a>,
+    ) -> BoxFuture<'a, Result<Running, SandboxError>> {
         Box::pin(self.launch(request))
     }
 }
@@ -134,11 +137,7 @@ fn launch_request(request: StartRequest<'_>) -> LaunchRequest {
 }
 
 fn running(started: Started, request: StartRequest<'_>) -> Running {
-    Running {
-        instance: started.instance,
-        cgroup: request.cgroup.clone(),
-        notes: started.notes,
-    }
+    Running { instance: started.instance, cgroup: request.cgroup.clone(), notes: started.notes }
 }
 
 fn failed(reason: &dyn std::fmt::Display) -> SandboxError {
