@@ -5,5 +5,6 @@ mod credentials;
 mod lifecycle;
 mod limits;
 mod network;
+mod ordinary_user;
 mod streams;
 mod terminal;

@@ -1,6 +1,7 @@
 //! Control groups: limits for a sandbox, what it used, and which limit it met. One file for each
 //! version of the kernel's interface; here is what both share.
 
+mod scope;
 mod v1;
 mod v2;
 

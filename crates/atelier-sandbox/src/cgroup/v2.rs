@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use atelier_api::env::Resources;
 
-use super::{CPU_PERIOD_US, Cgroup, Cgroups, cpu_quota, write};
+use super::{CPU_PERIOD_US, Cgroup, Cgroups, cpu_quota, scope, write};
 use crate::SandboxError;
 
 /// The leaf that the control plane itself sits in.
@@ -23,19 +23,38 @@ pub(super) fn find(root: &Path, name: &str) -> Cgroups {
             Err(e) => absent(&format!("{} can't be used: {e}", base.display())),
         };
     }
-    let Some(own) = own_group(root) else { return absent("this process is in no control group") };
-    // A leaf of ours from an earlier start in the same scope: its parent is the delegated group.
-    let scope = if own.ends_with(OWN_LEAF) { own.parent().unwrap_or(&own).to_owned() } else { own };
-    match delegate(&scope) {
-        Ok(()) => Cgroups::V2(scope),
-        Err(e) => absent(&format!("{} is not delegated to this user: {e}", scope.display())),
+    let Some(first) = own_scope(root) else {
+        return absent("this process is in no control group");
+    };
+    let why = match delegate(&first) {
+        Ok(()) => return Cgroups::V2(first),
+        Err(error) => error,
+    };
+    // Not ours yet: a session's group, most likely. The user's systemd can give us one.
+    match scope::enter(name) {
+        Ok(()) => match own_scope(root).map(|scope| delegate(&scope).map(|()| scope)) {
+            Some(Ok(scope)) => Cgroups::V2(scope),
+            _ => absent("systemd's scope can't be used"),
+        },
+        Err(error) => absent(&format!(
+            "{} is not delegated to this user ({why}), and {error}",
+            first.display()
+        )),
     }
+}
+
+/// The group that was delegated, if this process is in one: its own, or the parent of a leaf of
+/// ours from an earlier look.
+fn own_scope(root: &Path) -> Option<PathBuf> {
+    let own = own_group(root)?;
+    if own.ends_with(OWN_LEAF) { own.parent().map(Path::to_owned) } else { Some(own) }
 }
 
 fn absent(why: &str) -> Cgroups {
     Cgroups::Absent {
         why: why.to_owned(),
-        remedy: "start the control plane in a scope of its own: 'atelier stop', then \
+        remedy: "install dbus-user-session and log in again, so that your own systemd can give \
+                 Atelier a control group; or start it in one: 'atelier stop', then \
                  'systemd-run --user --scope -p Delegate=yes atelier serve --background'"
             .to_owned(),
     }
@@ -49,6 +68,10 @@ fn own_group(root: &Path) -> Option<PathBuf> {
 
 /// Moves this process into a leaf and lets the scope's controllers reach its children.
 fn delegate(scope: &Path) -> std::io::Result<()> {
+    let own = std::process::id().to_string();
+    if fs::read_to_string(scope.join("cgroup.procs"))?.lines().any(|pid| pid != own) {
+        return Err(std::io::Error::other("other processes are in it"));
+    }
     let leaf = scope.join(OWN_LEAF);
     fs::create_dir_all(&leaf)?;
     fs::write(leaf.join("cgroup.procs"), "0")?;

@@ -1,0 +1,44 @@
+"""Atelier with a home of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+
+
+class Atelier:
+    """The binary under test and its home. Commands run in the current folder's project."""
+
+    def __init__(self, binary, home):
+        self.binary, self.home = binary, home
+        os.environ["ATELIER_HOME"] = home
+
+    def argv(self, *arguments):
+        return [self.binary, *arguments]
+
+    def output(self, *arguments):
+        """What a command prints; an error when it fails."""
+        done = subprocess.run(self.argv(*arguments), stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=300, check=False)
+        if done.returncode:
+            said = done.stderr.strip()
+            raise RuntimeError(f"atelier {' '.join(arguments)} ended with {done.returncode}: {said}")
+        return done.stdout
+
+    def plane(self):
+        """The control plane's process."""
+        return json.loads(self.output("status", "--json"))["pid"]
+
+    def names(self):
+        return [env["name"] for env in json.loads(self.output("env", "ls", "--json"))]
+
+    def remove_all(self):
+        if self.names():
+            self.output("env", "rm", "--all", "--force", "--yes")
+
+    def end(self):
+        """Removes the environments, ends the control plane and removes the home."""
+        if os.path.exists(self.home):
+            self.remove_all()
+            self.output("stop", "--all")
+            shutil.rmtree(self.home)

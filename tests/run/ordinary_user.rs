@@ -1,0 +1,65 @@
+//! The same without root: namespaces of an ordinary user.
+//!
+//! These tests become the user 65534 in a mount namespace of their own, where `/dev/net/tun` may be
+//! opened by everybody, as on machines with udev.
+
+use std::process::Command;
+
+use crate::support::{Done, Lab};
+
+/// Runs a shell script as the user, with the binary as `$A`.
+fn as_user(lab: &Lab, script: &str) -> Done {
+    let outer = "mknod $HOME/tun c 10 200 && chmod 666 $HOME/tun && mount --bind $HOME/tun /dev/net/tun
+        chown -R 65534:65534 \"$HOME/..\"
+        cp $A $HOME/atelier
+        exec setpriv --reuid=65534 --regid=65534 --clear-groups sh -uc \"$SCRIPT\"";
+    let template = lab.command(&[""; 0]);
+    let mut shell = Command::new("unshare");
+    shell.args(["--mount", "--propagation", "private", "sh", "-euc", outer]);
+    shell.env_clear().current_dir(&lab.project);
+    for (key, value) in template.get_envs() {
+        shell.env(key, value.unwrap());
+    }
+    let full = format!("A=$HOME/atelier; trap '$A env rm --yes --force $($A env ls -q) >/dev/null 2>&1; $A stop >/dev/null 2>&1' EXIT\n{script}");
+    shell.env("A", template.get_program()).env("SCRIPT", full);
+    Done::of(shell.output().unwrap())
+}
+
+#[test]
+fn the_main_job_works() {
+    let lab = Lab::new();
+    std::fs::create_dir(lab.user_home().join(".ssh")).unwrap();
+    std::fs::write(lab.user_home().join(".ssh/id"), "SECRET").unwrap();
+    let done = as_user(
+        &lab,
+        "$A run a -- sh -c 'id -u; cat src/app.txt; echo four >> src/app.txt; cat ~/.ssh/id 2>/dev/null; \
+             grep CapEff /proc/self/status; exit 3' || echo code $?
+         $A env diff a --name-only
+         $A env apply a && tail -1 src/app.txt",
+    );
+    let wanted = "65534\none\ntwo\nthree\nCapEff:\t0000000000000000\ncode 3\nsrc/app.txt\n";
+    assert!(done.stdout.starts_with(wanted), "{done:?}");
+    assert!(done.stdout.ends_with("four\n"), "{done:?}");
+}
+
+#[test]
+fn two_environments_listen_on_one_port_and_the_host_keeps_its_files() {
+    let lab = Lab::new();
+    let done = as_user(
+        &lab,
+        "serve='import socket,time; s=socket.create_server((\"\",8000)); print(\"up\",flush=True); time.sleep(2)'
+         $A run a -- python3 -c \"$serve\" > a.out & $A run b -- python3 -c \"$serve\" > b.out & wait
+         cat a.out b.out
+         $A run a -- sh -c 'rm -rf ~/* ; ls -A ~ | wc -l'; ls $HOME/atelier",
+    );
+    assert!(done.stdout.starts_with("up\nup\n"), "{done:?}");
+    assert!(done.stdout.trim_end().ends_with("/user/atelier"), "{done:?}");
+}
+
+#[test]
+fn a_limit_that_needs_root_is_refused_and_nothing_is_made() {
+    let lab = Lab::new();
+    let done = as_user(&lab, "$A run a --disk 64MiB -- true; code=$?; $A env ls -q; exit $code");
+    done.fails(8, &["only root may mount", "hint:"]);
+    assert_eq!(done.stdout, "");
+}
