@@ -18,6 +18,9 @@ class Docker:
 
     def __init__(self, folder):
         self.folder, self.daemon, self.bridge = folder, None, None
+
+    def ready(self):
+        """Starts an engine when none answers, and loads the image."""
         if not self.answers():
             self.start()
         self.load_image()
@@ -46,14 +49,14 @@ class Docker:
         deadline = time.monotonic() + PATIENCE
         while not self.answers():
             if self.daemon.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise RuntimeError(f"dockerd did not start; see {self.folder}/log, or --skip-docker")
+                with open(f"{self.folder}/log", encoding="utf-8", errors="replace") as log:
+                    raise RuntimeError(f"dockerd did not start (--skip-docker?): {log.read()[-800:]}")
             time.sleep(0.2)
 
     def load_image(self):
         archive = f"{self.folder}/image.tar"
         with tarfile.open(archive, "w") as tar:
-            for path in sorted(self.image_files()):
+            for path in sorted(set(self.image_files())):
                 tar.add(os.path.realpath(path), arcname=path)
         docker("import", archive, IMAGE)
         os.remove(archive)
@@ -76,18 +79,26 @@ class Docker:
         """A container that only waits; its id."""
         return docker("run", "--detach", "--rm", "--init", IMAGE, "sleep", "86400")
 
+    @staticmethod
+    def remove(container):
+        docker("rm", "--force", container)
+
     def stop(self):
         """Ends what [`Docker.start`] started; in somebody else's engine removes the image."""
-        if not self.daemon:
+        if not self.bridge:
             subprocess.run(["docker", "rmi", "-f", IMAGE], capture_output=True, check=False)
             return
+        if self.daemon:
+            self.end()
+        ip("link", "delete", self.bridge)
+
+    def end(self):
         self.daemon.send_signal(signal.SIGTERM)
         try:
             self.daemon.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.daemon.kill()
             self.daemon.wait()
-        ip("link", "delete", self.bridge)
 
 
 def docker(*arguments):

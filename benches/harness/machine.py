@@ -27,7 +27,7 @@ def description(folder):
     """(name, value) pairs that say where figures come from."""
     kernel = os.uname()
     yield "processor", f"{processor()}, {os.cpu_count()} cores"
-    yield "memory", f"{memory_field('/proc/meminfo', 'MemTotal') / 1024:.1f} GiB"
+    yield "memory", f"{memory_field('/proc/meminfo', 'MemTotal') / 1024**2:.1f} GiB"
     yield "kernel", f"{kernel.sysname} {kernel.release} {kernel.machine}"
     yield "virtual", "yes" if " hypervisor" in read("/proc/cpuinfo") else "no"
     yield "file system", file_system(folder)

@@ -40,10 +40,12 @@ def git(folder, *arguments):
     subprocess.run(["git", "-C", folder, *who, *arguments], env=env, check=True)
 
 
-def measure(folder):
-    """(files, bytes) below a folder."""
+def measure(folder, without=None):
+    """(files, bytes) below a folder, `without` one of its subfolders."""
     count = total = 0
-    for place, _, names in os.walk(folder):
+    for place, folders, names in os.walk(folder):
+        if without in folders:
+            folders.remove(without)
         for name in names:
             count += 1
             total += os.lstat(os.path.join(place, name)).st_size

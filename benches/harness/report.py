@@ -3,7 +3,7 @@
 import json
 import math
 
-NAME_WIDTH = 52
+NAME_WIDTH = 56
 
 
 def percentile(samples, share):
@@ -32,7 +32,7 @@ class Figure:
 
     def line(self):
         if len(self.samples) == 1:
-            return f"  {self.name:<{NAME_WIDTH}} {number(self.median)} {self.unit}"
+            return f"  {self.name:<{NAME_WIDTH}} {'':8}  {number(self.median):>8}  {'':8}  {self.unit}"
         values = "  ".join(f"{number(v):>8}" for v in (self.min, self.median, self.p95))
         return f"  {self.name:<{NAME_WIDTH}} {values}  {self.unit:<4} n={len(self.samples)}"
 
@@ -78,22 +78,23 @@ class Report:
         print(figure.line(), flush=True)
         return figure
 
-    def check(self, what, value, unit, target, reached):
-        """One target: whether it is reached, and by what figure."""
+    def check(self, what, value, unit, target, reached, more=""):
+        """One target: whether it is reached, and by what figure; `more` is said after it."""
         self.checks.append({
             "group": self.group, "what": what, "value": value, "unit": unit,
             "target": target, "ok": bool(reached),
         })
         verdict = "ok" if reached else "MISSED"
         text = f"{number(value)} {unit}".strip()
-        print(f"  > {what:<{NAME_WIDTH}} {text:<12} target {target:<16} {verdict}", flush=True)
+        print(f"  > {what:<{NAME_WIDTH}} {text:<10} target {target:<18} {verdict}{more}", flush=True)
 
     def ratio(self, ours, theirs, limit, name):
         """The target that our median is at most `limit` of theirs."""
         value = ours.median / theirs.median
         target = f"< {number(limit)} x" if limit != 1 else "faster (< 1 x)"
         least = ours.min / theirs.min
-        self.check(f"{name} (by minimum {number(least)} x)", value, "x", target, value < limit)
+        more = f" (by minimum {number(least)} x)"
+        self.check(name, value, "x", target, value < limit, more)
 
     def below(self, what, value, unit, limit):
         """The target that a value is below `limit`."""

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::Addresses;
+
 /// The IPv4 address inside an IPv6 one (mapped, compatible, NAT64, 6to4), where such a packet may
 /// end, so that no other spelling of an address slips by. Any other address is itself.
 pub(super) fn embedded(ip: IpAddr) -> IpAddr {
@@ -21,7 +23,7 @@ pub(super) fn never(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => {
             let [a, b, c, _] = v4.octets();
-            a == 0 || a == 127 || a >= 224 || (a, b, c) == (192, 0, 2)
+            a == 0 || a == 127 || a >= 224 || [a, b, c] == Addresses::GATEWAY_V4.octets()[..3]
         }
         IpAddr::V6(v6) => {
             let ours = v6.segments()[..4] == [0xfd61, 0x7465, 0x6c69, 0];

@@ -10,7 +10,7 @@ use crate::dns::{resolve, resolve_at};
 use crate::world::{HOST, World, connect};
 
 const PORT: u16 = 4443;
-const OTHER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+const OTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 /// A server that greets, on all addresses of the host.
 fn greeter(world: &World) {
@@ -50,7 +50,7 @@ fn an_allowed_name_opens_its_addresses_once_it_was_resolved() {
 fn a_star_allows_the_names_below() {
     let world = World::new(Mode::Allowlist, &["*.a.test:4443"]);
     greeter(&world);
-    world.nameserver(&[("x.y.a.test", "203.0.113.1"), ("a.test", "198.51.100.1")]);
+    world.nameserver(&[("x.y.a.test", "203.0.113.1"), ("a.test", "192.0.2.1")]);
     world.inside(|| {
         assert_eq!(resolve("x.y.a.test"), Ok(vec![HOST.into()]));
         assert_eq!(greeting((HOST, PORT)).unwrap(), "hi");

@@ -49,7 +49,7 @@ impl World {
         change(&mut options);
         let (host, ()) = new_namespace(|| {
             atelier_net::loopback_up().unwrap();
-            for address in ["203.0.113.1/32", "203.0.113.53/32", "198.51.100.1/32"] {
+            for address in ["203.0.113.1/32", "203.0.113.53/32", "192.0.2.1/32"] {
                 ip(&["addr", "add", address, "dev", "lo"]);
             }
             ip(&["addr", "add", "2001:db8::1/128", "dev", "lo"]);
