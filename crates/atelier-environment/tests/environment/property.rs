@@ -32,7 +32,8 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
 fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
         5 => (path(), content()).prop_map(|(p, c)| Edit::Write(p, c)),
-        1 => (path(), path()).prop_map(|(p, t)| Edit::Link(p, t)),
+        // Into nowhere: git's own `apply` gives up at a link that leads in circles.
+        1 => (path(), path()).prop_map(|(p, t)| Edit::Link(p, format!("to/{t}"))),
         2 => path().prop_map(Edit::Remove),
         1 => path().prop_map(Edit::Executable),
         1 => path().prop_map(Edit::Folder),
