@@ -4,6 +4,9 @@
 //! `X Y` of the command line is tested in `X/Y.rs`; `faults` is bad input and bad days; `support`
 //! is the harness.
 
+// A test that can't go on says so by a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod env;
 mod examples;
 mod faults;

@@ -58,6 +58,16 @@ fn a_branch_gets_the_environments_commits_and_the_rest_as_one_more() {
 }
 
 #[test]
+fn without_changes_no_branch_is_made_and_that_is_said() {
+    let lab = Lab::new();
+    lab.ok(&["run", "a", "--", "true"]);
+    let done = lab.run(&["env", "apply", "a", "--branch", "nothing"]);
+    assert_eq!((done.code, done.stdout.as_str()), (0, "no branch was made\n"));
+    assert!(done.stderr.contains("nothing to commit"), "{}", done.stderr);
+    assert!(!lab.git(&["branch", "--list"]).contains("nothing"));
+}
+
+#[test]
 fn a_dry_run_touches_nothing() {
     let lab = Lab::new();
     lab.ok(&["run", "a", "--", "sh", "-c", "echo new > new.txt"]);

@@ -43,6 +43,26 @@ fn an_environment_with_commands_is_not_removed_by_accident() {
 }
 
 #[test]
+fn an_environment_outlives_its_projects_folder_and_can_be_removed() {
+    let lab = Lab::new();
+    lab.ok(&["run", "a", "--", "sh", "-c", "echo kept > kept.txt"]);
+    let gone = lab.project.clone();
+    std::fs::remove_dir_all(&gone).unwrap();
+    let from_elsewhere = |args: &[&str]| {
+        let mut args = args.to_vec();
+        args.extend(["-C", gone.to_str().unwrap()]);
+        let output = lab.command(&args).current_dir(lab.user_home()).output().unwrap();
+        crate::support::Done::of(output)
+    };
+    let diff = from_elsewhere(&["env", "diff", "a"]);
+    assert!(diff.stdout.contains("+kept"), "{diff:?}");
+    let stop = lab.command(&["stop", "--all"]).current_dir(lab.user_home()).output().unwrap();
+    assert!(stop.status.success(), "{stop:?}");
+    assert_eq!(from_elsewhere(&["env", "rm", "--yes", "a"]).code, 0);
+    std::fs::create_dir(&gone).unwrap();
+}
+
+#[test]
 fn a_stopped_environment_keeps_its_files() {
     let lab = Lab::new();
     lab.ok(&["run", "a", "--", "sh", "-c", "echo kept > kept.txt"]);

@@ -179,3 +179,16 @@ fn a_named_command_of_the_project_runs_by_its_name() {
     lab.write("atelier.yaml", "commands:\n  greet: echo hello $ATELIER_ENV\n");
     assert_eq!(lab.ok(&["run", "a", "greet"]), "hello a\n");
 }
+
+#[test]
+fn a_server_that_a_command_left_behind_keeps_its_sandbox_from_idling() {
+    let lab = Lab::new();
+    std::fs::create_dir_all(lab.home()).unwrap();
+    std::fs::write(lab.home().join("config.yaml"), "idle_stop: 1s\n").unwrap();
+    lab.ok(&["run", "busy", "--", "sh", "-c", "sleep 1000 >/dev/null 2>&1 &"]);
+    lab.ok(&["run", "idle", "--", "true"]);
+    let state = |env| lab.json(&["env", "show", env])["state"].as_str().unwrap().to_owned();
+    wait_until("the idle one is stopped", || state("idle") == "stopped");
+    assert_eq!(state("busy"), "running");
+    lab.ok(&["run", "idle", "--", "true"]);
+}

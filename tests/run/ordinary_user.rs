@@ -9,7 +9,13 @@ use crate::support::{Done, Lab};
 
 /// Runs a shell script as the user, with the binary as `$A`.
 fn as_user(lab: &Lab, script: &str) -> Done {
-    let outer = "mknod $HOME/tun c 10 200 && chmod 666 $HOME/tun && mount --bind $HOME/tun /dev/net/tun
+    with_tun_mode(lab, "666", script)
+}
+
+/// The same where the TUN device has other permissions.
+fn with_tun_mode(lab: &Lab, mode: &str, script: &str) -> Done {
+    let outer =
+        "mknod $HOME/tun c 10 200 && chmod $MODE $HOME/tun && mount --bind $HOME/tun /dev/net/tun
         chown -R 65534:65534 \"$HOME/..\"
         cp $A $HOME/atelier
         exec setpriv --reuid=65534 --regid=65534 --clear-groups sh -uc \"$SCRIPT\"";
@@ -20,8 +26,10 @@ fn as_user(lab: &Lab, script: &str) -> Done {
     for (key, value) in template.get_envs() {
         shell.env(key, value.unwrap());
     }
-    let full = format!("A=$HOME/atelier; trap '$A env rm --yes --force $($A env ls -q) >/dev/null 2>&1; $A stop >/dev/null 2>&1' EXIT\n{script}");
-    shell.env("A", template.get_program()).env("SCRIPT", full);
+    let full = format!(
+        "A=$HOME/atelier; trap '$A env rm --yes --force $($A env ls -q) >/dev/null 2>&1; $A stop >/dev/null 2>&1' EXIT\n{script}"
+    );
+    shell.env("A", template.get_program()).env("SCRIPT", full).env("MODE", mode);
     Done::of(shell.output().unwrap())
 }
 
@@ -54,6 +62,20 @@ fn two_environments_listen_on_one_port_and_the_host_keeps_its_files() {
     );
     assert!(done.stdout.starts_with("up\nup\n"), "{done:?}");
     assert!(done.stdout.trim_end().ends_with("/user/atelier"), "{done:?}");
+}
+
+#[test]
+fn an_environment_that_cannot_start_is_taken_back_so_that_the_hint_works() {
+    let lab = Lab::new();
+    // Without a TUN device there is no open network, and the error names the way out.
+    let done = with_tun_mode(
+        &lab,
+        "600",
+        "$A run a -- true && exit 1; test -z \"$($A env ls -q)\"
+         $A run a --network none -- echo works",
+    );
+    assert!(done.stderr.contains("--network none"), "{done:?}");
+    assert_eq!(done.stdout, "works\n", "{done:?}");
 }
 
 #[test]

@@ -195,7 +195,8 @@ pub struct Done {
 }
 
 impl Done {
-    pub fn of(output: Output) -> Self {
+    pub fn of(output: impl Into<Output>) -> Self {
+        let output = output.into();
         use std::os::unix::process::ExitStatusExt;
         let code =
             output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));

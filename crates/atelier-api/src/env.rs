@@ -307,10 +307,16 @@ pub struct RunLog {
     pub output_base64: String,
 }
 
+/// An environment as the audit log names it: names are unique within a project only.
+#[must_use]
+pub fn place(env: &Name, project: &HostPath) -> String {
+    format!("{env} in {}", project.encode())
+}
+
 operation! {
     /// Makes an environment.
     EnvCreate: "env.create" Post "/environments" Change
-    (EnvCreateInput) -> Environment, |i| i.env.to_string()
+    (EnvCreateInput) -> Environment, |i| place(&i.env, &i.project)
 }
 operation! {
     /// Lists environments, the newest first.
@@ -320,30 +326,30 @@ operation! {
 operation! {
     /// Shows one environment.
     EnvShow: "env.show" Get "/environments/{env}" Read
-    (EnvRef) -> EnvDetail, |i| i.env.to_string()
+    (EnvRef) -> EnvDetail, |i| place(&i.env, &i.project)
 }
 operation! {
     /// Shows what an environment changed.
     EnvDiff: "env.diff" Get "/environments/{env}/diff" Read
-    (EnvDiffInput) -> Diff, |i| i.env.to_string()
+    (EnvDiffInput) -> Diff, |i| place(&i.env, &i.project)
 }
 operation! {
     /// Brings an environment's changes back into the project.
     EnvApply: "env.apply" Post "/environments/{env}/apply" Change
-    (EnvApplyInput) -> Applied, |i| i.env.to_string()
+    (EnvApplyInput) -> Applied, |i| place(&i.env, &i.project)
 }
 operation! {
     /// Stops an environment's sandbox and every command in it; files are kept.
     EnvStop: "env.stop" Post "/environments/{env}/stop" Change
-    (EnvRef) -> Environment, |i| i.env.to_string()
+    (EnvRef) -> Environment, |i| place(&i.env, &i.project)
 }
 operation! {
     /// Removes an environment with everything in it.
     EnvRemove: "env.remove" Delete "/environments/{env}" Change
-    (EnvRemoveInput) -> Removed, |i| i.env.to_string()
+    (EnvRemoveInput) -> Removed, |i| place(&i.env, &i.project)
 }
 operation! {
     /// Gives the kept output of the commands that ran in an environment, the oldest first.
     EnvLogs: "env.logs" Get "/environments/{env}/logs" Read
-    (EnvLogsInput) -> Vec<RunLog>, |i| i.env.to_string()
+    (EnvLogsInput) -> Vec<RunLog>, |i| place(&i.env, &i.project)
 }

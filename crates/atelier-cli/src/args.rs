@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 use atelier_api::env::{EnvRef, NetworkMode};
-use atelier_api::{EnvOptions, Name};
+use atelier_api::{EnvOptions, Fault, Name};
 use atelier_config::{Layer, units};
 use clap::{Args, ValueEnum};
 
@@ -19,11 +19,19 @@ pub(crate) struct ProjectArgs {
     pub project: Option<PathBuf>,
 }
 
+/// A name, or what is wrong with it and which one is nearest.
+pub(crate) fn name(text: &str) -> Result<Name, String> {
+    text.parse::<Name>().map_err(|bad| {
+        let hints: String = bad.hints().iter().map(|hint| format!("; {hint}")).collect();
+        format!("{bad}{hints}")
+    })
+}
+
 /// One environment of a project.
 #[derive(Debug, Args)]
 pub(crate) struct EnvArg {
     /// The environment's name
-    #[arg(value_name = "ENV")]
+    #[arg(value_name = "ENV", value_parser = name)]
     pub env: Name,
     #[command(flatten)]
     pub project: ProjectArgs,
@@ -51,7 +59,8 @@ pub(crate) struct OptionArgs {
     /// What the network lets through
     #[arg(long, value_name = "MODE")]
     pub network: Option<Network>,
-    /// Let connections to HOST:PORT through, and no others (repeatable)
+    /// Let connections to HOST:PORT through, and no others unless --network is open; localhost:PORT
+    /// is a port of this machine, reached at host.atelier.internal (repeatable)
     #[arg(long, value_name = "HOST:PORT")]
     pub allow: Vec<String>,
     /// Keep a group of credentials visible inside, such as ssh (repeatable)
@@ -85,8 +94,9 @@ pub(crate) enum Network {
 impl OptionArgs {
     /// As the API takes them, with the environment variables below the flags.
     pub(crate) fn options(&self) -> Result<EnvOptions, Failure> {
-        if !self.allow.is_empty() && self.network.is_some_and(|mode| mode != Network::Allowlist) {
-            return Err(Failure::usage("--allow needs --network allowlist, which it implies"));
+        if !self.allow.is_empty() && self.network == Some(Network::None) {
+            let why = "--allow lets something through, and --network none lets nothing through";
+            return Err(Failure::usage(why));
         }
         let layer = self.layer().over(Layer::from_env(|name| env::var_os(name))?);
         Ok(EnvOptions { from: self.from.clone(), ..layer.env_options() })

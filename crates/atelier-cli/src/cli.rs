@@ -16,8 +16,7 @@ use crate::commands::{
     subcommand_required = true,
     arg_required_else_help = true,
     disable_help_subcommand = true,
-    after_help = "Exit codes and environment variables: see `man atelier` and the docs.\n\
-                  Begin with: atelier run fix-login -- npm test"
+    after_help = "Begin with: atelier run fix-login -- npm test"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

@@ -53,7 +53,13 @@ impl ClientError {
     #[must_use]
     pub fn is_absent(&self) -> bool {
         let absent = |e: &io::Error| {
-            matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+            // Not a directory: the home is a file, which whoever starts it will say better.
+            matches!(
+                e.kind(),
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::NotADirectory
+            )
         };
         matches!(self, Self::Connect { source, .. } if absent(source))
     }
@@ -100,12 +106,41 @@ impl From<ClientError> for Problem {
                 .hint("`atelier stop` ends a control plane of another version"),
             ClientError::Address { .. } => Self::new("host.invalid", ExitCode::Usage, text)
                 .hint("write unix:/path/of/socket or http://127.0.0.1:PORT in ATELIER_HOST"),
-            ClientError::Start { log, exit, .. } => {
-                let problem = Self::new("control_plane.start", exit, text);
-                let mut hints: Vec<_> = log.into_iter().map(|l| format!("its log: {l}")).collect();
-                hints.push("`atelier doctor` looks for the cause".to_owned());
-                problem.with_hints(hints)
-            }
+            ClientError::Start { log, exit, .. } => not_started(text, &log, exit),
         }
+    }
+}
+
+/// The control plane says why it ends as every command does: `error:` and `hint:` lines. What it
+/// said becomes the problem; a log without them is shown as it is.
+fn not_started(text: String, log: &[String], exit: ExitCode) -> Problem {
+    let last = log.iter().rposition(|line| line.starts_with("error: "));
+    let Some(at) = last else {
+        let shown = log.iter().map(|line| format!("its log: {line}")).collect();
+        return Problem::new("control_plane.start", exit, text)
+            .with_hints(shown)
+            .hint("`atelier doctor` looks for the cause");
+    };
+    let said = log[at].trim_start_matches("error: ");
+    let detail = format!("the control plane could not be started: {said}");
+    let hints = log[at..].iter().filter_map(|line| line.strip_prefix("hint: "));
+    Problem::new("control_plane.start", exit, detail).with_hints(hints.map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_control_plane_said_last_is_why_it_did_not_start() {
+        let log = ["INFO serving", "error: the disk is full", "hint: free some space"];
+        let error = ClientError::Start {
+            why: "it ended: failed".into(),
+            log: log.map(str::to_owned).to_vec(),
+            exit: ExitCode::Failed,
+        };
+        let problem = Problem::from(error);
+        assert!(problem.detail.ends_with("started: the disk is full"), "{}", problem.detail);
+        assert_eq!(problem.hints, ["free some space"]);
     }
 }

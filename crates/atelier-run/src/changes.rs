@@ -43,7 +43,7 @@ impl Workshop {
         let project = self.project(&input.project).await?;
         let _guard = self.lock(&project, &input.env).await;
         let record = self.get(&input.project, &input.env).await?;
-        let label = record.label();
+        let (label, dry_run) = (record.label(), input.dry_run);
         let applied = self
             .with_layers(record, move |record| {
                 let options = ApplyOptions {
@@ -54,10 +54,12 @@ impl Workshop {
                 };
                 let done =
                     atelier_environment::apply(&record.workspace, &record.project, &options)?;
-                Ok(applied(done))
+                Ok(applied(done, options.branch.is_some()))
             })
             .await?;
-        self.events.publish("env.applied", label, json!({ "files": applied.files.len() }));
+        if !dry_run && !applied.files.is_empty() {
+            self.events.publish("env.applied", label, json!({ "files": applied.files.len() }));
+        }
         Ok(applied)
     }
 
@@ -93,9 +95,20 @@ fn change(change: &Change) -> FileChange {
     }
 }
 
-fn applied(done: atelier_environment::Applied) -> Applied {
+fn applied(done: atelier_environment::Applied, to_branch: bool) -> Applied {
     let mut notes: Vec<String> =
         done.skipped.iter().map(|s| format!("{} was left out: {}", s.path, s.why)).collect();
+    if done.changed.is_empty() {
+        notes.push(match (done.unchanged, to_branch) {
+            (0, true) => "there is nothing to commit, so no branch was made".into(),
+            (0, false) => {
+                "nothing is left to apply: what was applied before is not applied again, \
+                           even where the project was changed since"
+                    .into()
+            }
+            (already, _) => format!("the project has {already} of the changes already"),
+        });
+    }
     let commit = done.branch.map(|branch| {
         notes.extend(branch.whole_files.iter().map(|file| {
             format!("{file} also holds what was uncommitted when the environment was made")

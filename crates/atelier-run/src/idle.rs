@@ -1,4 +1,4 @@
-//! Sandboxes that nobody uses are stopped after a while; their files stay, and the next command
+//! Sandboxes in which nothing runs are stopped after a while; their files stay, and the next command
 //! starts them again in milliseconds.
 
 use std::sync::Arc;
@@ -22,14 +22,14 @@ impl Workshop {
                 if live.idle() < limit {
                     continue;
                 }
-                match live.guest.list(false).await {
-                    Ok(commands) if commands.is_empty() => {
-                        tracing::info!(%id, "stopped: nobody used it");
-                        if let Err(error) = self.sandboxes.stop(id).await {
-                            tracing::warn!(%error, %id, "an idle sandbox can't be stopped");
-                        }
-                    }
-                    _ => live.touch(),
+                // A server that a command left behind counts as much as a command.
+                if live.has_processes() {
+                    live.touch();
+                    continue;
+                }
+                tracing::info!(%id, "stopped: nobody used it");
+                if let Err(error) = self.sandboxes.stop(id).await {
+                    tracing::warn!(%error, %id, "an idle sandbox can't be stopped");
                 }
             }
         }

@@ -11,6 +11,7 @@ use atelier_guest::client::{GuestError, ProcessStream};
 use atelier_guest::wire::{ProcessConfig, Pty, PtySize, StartRequest};
 use atelier_sandbox::Live;
 use jiff::Timestamp;
+use serde_json::json;
 use tokio::sync::OwnedRwLockReadGuard;
 use uuid::Uuid;
 
@@ -52,8 +53,10 @@ impl Workshop {
                 Ok(attached)
             }
             Err(problem) => {
-                // An environment that was made for this command alone goes with it.
-                if created && start.remove {
+                // An environment that was made for this command alone goes with it, and so does one
+                // that can't be used at all: its options would stand in the way of better ones.
+                let unusable = self.sandboxes.live(record.id).is_none();
+                if created && (start.remove || unusable) {
                     let _guard = self.lock(&record.project, &record.name).await;
                     self.remove_record(&record).await?;
                 }
@@ -159,6 +162,8 @@ impl Workshop {
             tokio::spawn(
                 async move { store::run_started(&workshop.store, environment, &row).await },
             );
+        let what = json!({ "command": run.command, "pid": pid });
+        self.events.publish("run.started", record.label(), what);
         Ok(Attached {
             environment: self.view(record).await?,
             created: false,
@@ -213,6 +218,9 @@ impl Workshop {
         attached.live.touch();
         if let Some(code) = attached.exit_code {
             store::run_ended(&self.store, attached.run, code).await?;
+            let subject = format!("{}/{}", attached.environment.project, attached.environment.name);
+            let what = json!({ "pid": attached.pid, "exit_code": code });
+            self.events.publish("run.ended", subject, what);
         }
         if attached.remove {
             let environment = &attached.environment;

@@ -1,7 +1,7 @@
 //! The service that joins the parts: what every step can reach, and how an environment is found.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use atelier_api::system::{Check, EnvCounts, JobView, Verdict};
@@ -102,9 +102,24 @@ impl Workshop {
     /// The project around a folder.
     pub(crate) async fn project(&self, folder: &HostPath) -> Result<Project, Problem> {
         let (folder, home) = (folder.0.clone(), self.user_home.clone());
+        let asked = folder.clone();
         // A few system calls on the user's disk, which may be a slow one.
         let found = tokio::task::spawn_blocking(move || Project::discover(&folder, Some(&home)));
-        Ok(found.await.map_err(|e| broken(&e))??)
+        match found.await.map_err(|e| broken(&e))? {
+            Ok(project) => Ok(project),
+            Err(error) => self.gone_project(&asked).await?.ok_or_else(|| error.into()),
+        }
+    }
+
+    /// A project whose folder is gone, but not its environments: they can still be looked at,
+    /// applied elsewhere and removed.
+    async fn gone_project(&self, folder: &Path) -> Result<Option<Project>, Problem> {
+        if folder.exists() {
+            return Ok(None);
+        }
+        let rows = store::environment_list(&self.store, None).await?;
+        let mut projects = rows.into_iter().filter_map(|row| Some(row.record?.project));
+        Ok(projects.find(|project| folder.starts_with(&project.root)))
     }
 
     /// Changes of one environment wait for each other, and for those who are about to use it.

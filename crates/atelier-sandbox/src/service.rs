@@ -318,6 +318,16 @@ impl Live {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
+    /// Whether anything runs in it besides its guest. Whatever lost its parent belongs to the
+    /// sandbox's first process, so that one's children are enough to look at.
+    #[must_use]
+    pub fn has_processes(&self) -> bool {
+        let pid = self.running.instance.init.pid;
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        // A kernel without that file: better too long than ended in the middle of something.
+        children.map_or(true, |children| !children.trim().is_empty())
+    }
+
     /// Which limit was met since `before`, in words.
     #[must_use]
     pub fn limit_met(&self, before: LimitEvents) -> Option<String> {

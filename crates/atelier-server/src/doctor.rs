@@ -106,6 +106,13 @@ fn home(path: &Path) -> Check {
             ..ok("home", &format!("{} is not there yet", path.display()))
         };
     };
+    if !found.is_dir() {
+        return Check {
+            verdict: Verdict::Failed,
+            remedy: Some("point ATELIER_HOME at a folder".into()),
+            ..ok("home", &format!("{} is not a folder", path.display()))
+        };
+    }
     if found.mode() & 0o077 != 0 {
         return Check {
             verdict: Verdict::Warning,

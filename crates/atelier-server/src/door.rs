@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use atelier_api::session::VERSION_HEADER;
+use atelier_api::session::{VERSION_HEADER, VERSION_MISMATCH};
 use atelier_api::{ExitCode, Problem};
 use atelier_auth::Caller;
 use axum::extract::{ConnectInfo, Request, State};
@@ -37,7 +37,7 @@ pub(crate) async fn identify(
             app.build,
             String::from_utf8_lossy(other.as_bytes())
         );
-        let mismatch = Problem::new("version.mismatch", ExitCode::Conflict, detail)
+        let mismatch = Problem::new(VERSION_MISMATCH, ExitCode::Conflict, detail)
             .hint("stop it with 'atelier stop'; the next command starts its own");
         return problem(&mismatch).into_response();
     }

@@ -15,10 +15,17 @@ const LONGEST_HEAD: usize = 64 << 10;
 /// How long a client may take to send it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Listens. A port that is in use costs the ingress, not the control plane.
+/// Listens. A port that another home's control plane has, or anybody else, costs the port's number
+/// and nothing more: any other port of the same address serves as well.
 pub(crate) async fn bind(address: Option<&str>) -> Option<TcpListener> {
     let address = address?;
-    match TcpListener::bind(address).await {
+    let error = match TcpListener::bind(address).await {
+        Ok(listener) => return Some(listener),
+        Err(error) => error,
+    };
+    tracing::warn!(%error, address, "the ingress takes another port");
+    let (host, _) = address.rsplit_once(':')?;
+    match TcpListener::bind(format!("{host}:0")).await {
         Ok(listener) => Some(listener),
         Err(error) => {
             tracing::warn!(%error, address, "no ingress: environments have no URL");

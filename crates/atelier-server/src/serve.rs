@@ -67,7 +67,7 @@ pub async fn serve(options: ServeOptions) -> Result<bool, Problem> {
         stop: CancellationToken::new(),
         owner: nix::unistd::geteuid().as_raw(),
     });
-    stop_on_signals(app.stop.clone())?;
+    stop_on_signals(&app.stop)?;
     tokio::spawn(workshop.clone().stop_idle(app.stop.clone()));
     let unix = listen::unix(&home.socket())?;
     tracing::info!(home = %home.root().display(), listen = ?app.listen, ingress = ?app.ingress, "serving");
@@ -139,7 +139,7 @@ fn unusable(path: &std::path::Path, error: &std::io::Error) -> Problem {
         .hint("point ATELIER_HOME at a folder that you may write")
 }
 
-fn stop_on_signals(stop: CancellationToken) -> Result<(), Problem> {
+fn stop_on_signals(stop: &CancellationToken) -> Result<(), Problem> {
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let mut signals = signal(kind).map_err(|e| {
             Problem::new("serve.signals", ExitCode::Failed, format!("signals can't be caught: {e}"))

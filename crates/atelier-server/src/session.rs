@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use atelier_api::env::place;
 use atelier_api::session::{Chunk, RUN_NAME, ToClient, ToServer};
 use atelier_api::{ExitCode, Problem};
 use atelier_auth::Caller;
@@ -69,7 +70,7 @@ async fn serve(
 ) -> Result<(), Problem> {
     match hello {
         ToServer::Start(start) => {
-            let subject = start.env.to_string();
+            let subject = place(&start.env, &start.project);
             audited(app, caller, RUN_NAME, &subject, async {
                 if app.workshop.is_new(&start).await? {
                     say(sink, &ToClient::Creating {}).await;

@@ -8,7 +8,7 @@ use atelier_api::session::RunStart;
 use atelier_api::{ExitCode, HostPath, Name, Problem};
 use clap::Args;
 
-use crate::args::{OptionArgs, ProjectArgs};
+use crate::args::{OptionArgs, ProjectArgs, name};
 use crate::context::Context;
 use crate::default_name;
 use crate::failure::Failure;
@@ -33,7 +33,7 @@ Of your shell's variables the command gets PATH, HOME, LANG, TERM and the like; 
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RunArgs {
     /// The environment; by default the one of the current git branch
-    #[arg(value_name = "ENV")]
+    #[arg(value_name = "ENV", value_parser = name)]
     pub env: Option<Name>,
     /// A command by its name in atelier.yaml
     #[arg(value_name = "NAME")]
@@ -42,7 +42,7 @@ pub(crate) struct RunArgs {
     #[arg(last = true, value_name = "CMD")]
     pub command: Vec<OsString>,
     /// The environment, as ENV
-    #[arg(long, value_name = "ENV", conflicts_with = "env")]
+    #[arg(long, value_name = "ENV", value_parser = name, conflicts_with = "env")]
     pub name: Option<Name>,
     /// Remove the environment when the command has ended
     #[arg(long)]

@@ -1,5 +1,7 @@
 //! The command line as its users meet it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::type_complexity)]
+
 mod commands;
 mod run;
 mod support;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use atelier_net::Rule;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{Config, FILE_NAME, Network};
@@ -140,21 +141,11 @@ impl<'de> Deserialize<'de> for Network {
                     allow: Vec<String>,
                 }
                 let listed = Listed::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                match listed.allow.iter().find(|place| !is_place(place)) {
-                    Some(bad) => Err(de::Error::custom(format!("{bad:?} is no host:port"))),
-                    None => Ok(Network::Allow(listed.allow)),
-                }
+                let rule = |text: &String| text.parse::<Rule>().map_err(de::Error::custom);
+                listed.allow.iter().try_for_each(|text| rule(text).map(drop))?;
+                Ok(Network::Allow(listed.allow))
             }
         }
         from.deserialize_any(Visitor)
     }
-}
-
-/// Whether a text is `host:port`.
-fn is_place(text: &str) -> bool {
-    text.rsplit_once(':').is_some_and(|(host, port)| {
-        !host.is_empty()
-            && !host.contains(char::is_whitespace)
-            && port.parse::<u16>().is_ok_and(|p| p > 0)
-    })
 }

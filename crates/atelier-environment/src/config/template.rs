@@ -61,7 +61,7 @@ pub fn template(root: &Path, name: &Name) -> String {
     let known = KNOWN.iter().find(|k| root.join(k.file).is_file());
     let mut text = format!(
         "# Settings of this project's environments. Everything is optional.\n\
-         # Reference: docs/atelier-yaml.md; `atelier config` shows what holds and why.\n\n\
+         # `atelier config` shows what holds and why.\n\n\
          # The project's name (a DNS label); the folder's name when absent.\nname: {name}\n\n\
          # What isolates an environment.\n# runtime: host\n\n\
          # A shell command that is run once, when an environment is made.\n"

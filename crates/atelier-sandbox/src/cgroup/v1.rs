@@ -21,7 +21,11 @@ pub(super) fn find(root: &Path, name: &str) -> Cgroups {
     if bases.is_empty() {
         return Cgroups::Absent {
             why: format!("no control group below {} may be written", root.display()),
-            remedy: "run as root, or on a machine with control groups version 2".into(),
+            remedy: if nix::unistd::geteuid().is_root() {
+                "mount them: mount -t cgroup2 none /sys/fs/cgroup".into()
+            } else {
+                "run as root, or on a machine with control groups version 2".into()
+            },
         };
     }
     Cgroups::V1(bases)

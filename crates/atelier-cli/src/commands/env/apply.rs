@@ -63,13 +63,13 @@ fn text(applied: &Applied, args: &ApplyArgs) -> String {
     let files = count(applied.files.len(), "file");
     text.push_str(&match (&args.branch, args.dry_run) {
         (_, true) => format!("{files} would change\n"),
-        (Some(branch), false) => {
-            let commit = applied.commit.as_deref().unwrap_or_default();
-            format!(
-                "{files} changed on the branch {branch} {}\n",
-                commit.get(..12).unwrap_or(commit)
-            )
-        }
+        (Some(branch), false) => match applied.commit.as_deref() {
+            Some(commit) => {
+                let commit = commit.get(..12).unwrap_or(commit);
+                format!("{files} changed on the branch {branch} {commit}\n")
+            }
+            None => "no branch was made\n".to_owned(),
+        },
         (None, false) => format!("{files} changed in the project\n"),
     });
     text

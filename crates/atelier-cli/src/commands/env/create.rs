@@ -4,7 +4,7 @@ use atelier_api::Name;
 use atelier_api::env::{EnvCreate, EnvCreateInput};
 use clap::Args;
 
-use crate::args::{OptionArgs, ProjectArgs};
+use crate::args::{OptionArgs, ProjectArgs, name};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{print, print_json};
@@ -14,7 +14,7 @@ use crate::variables::VariableArgs;
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
     /// The new environment's name
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = name)]
     pub env: Name,
     #[command(flatten)]
     pub variables: VariableArgs,

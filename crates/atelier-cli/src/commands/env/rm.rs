@@ -7,7 +7,7 @@ use atelier_api::{HostPath, Name, Problem};
 use atelier_client::ControlPlane;
 use clap::Args;
 
-use crate::args::ProjectArgs;
+use crate::args::{ProjectArgs, name};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{confirm, print, print_json, size};
@@ -16,7 +16,7 @@ use crate::output::{confirm, print, print_json, size};
 #[derive(Debug, Args)]
 pub(crate) struct RmArgs {
     /// The environments' names
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME", value_parser = name, required_unless_present = "all")]
     pub names: Vec<Name>,
     /// Every environment of the project
     #[arg(short, long, conflicts_with = "names")]
