@@ -10,8 +10,18 @@ class Atelier:
     """The binary under test and its home. Commands run in the current folder's project."""
 
     def __init__(self, binary, home):
-        self.binary, self.home = binary, home
-        os.environ["ATELIER_HOME"] = home
+        self.binary, self.home, self.homes = binary, None, []
+        self.parent = home
+        self.renew()
+
+    def renew(self):
+        """Goes on with a new home. The old one is kept until [`Atelier.end`]: deleting thousands
+        of files slows down whoever makes files next, most of all on ext4 without a journal."""
+        if self.home and os.path.exists(self.home):
+            self.output("stop", "--all")
+        self.home = f"{self.parent}{len(self.homes)}"
+        self.homes.append(self.home)
+        os.environ["ATELIER_HOME"] = self.home
 
     def argv(self, *arguments):
         return [self.binary, *arguments]
@@ -37,8 +47,9 @@ class Atelier:
             self.output("env", "rm", "--all", "--force", "--yes")
 
     def end(self):
-        """Removes the environments, ends the control plane and removes the home."""
-        if os.path.exists(self.home):
+        """Removes the environments, ends the control plane and removes the files, of each home."""
+        for home in filter(os.path.exists, self.homes):
+            os.environ["ATELIER_HOME"] = home
             self.remove_all()
             self.output("stop", "--all")
-            shutil.rmtree(self.home)
+            shutil.rmtree(home)

@@ -1,8 +1,6 @@
 """How long `atelier run` takes, in a new environment and in one that exists, beside its peers."""
 
 import os
-import shutil
-import time
 
 from harness.docker import IMAGE
 from harness.measure import in_turns, milliseconds, run
@@ -28,13 +26,13 @@ def new(bench):
     report.figure("atelier: the same, removed again (--rm)", "ms", later["atelier --rm"])
     bench.atelier.remove_all()
     copied = report.figure("cp -r PROJECT NEW && bwrap --dev-bind / / true", "ms",
-                           copies_with_bwrap(bench, min(runs, 10)))
+                           copies_with_bwrap(bench, min(runs, 5)))
     report.note(f"the first environment takes {first.median / copied.median:.2f} x of cp -r && bwrap")
     report.ratio(ours, copied, 1, "new against cp -r && bwrap")
     if bench.docker:
         plain = report.figure("docker run --rm IMAGE true", "ms", later["docker"])
         whole = report.figure("docker run --rm, the project copied in", "ms",
-                              copies_with_docker(bench, min(runs, 10)))
+                              copies_with_docker(bench, min(runs, 5)))
         report.ratio(ours, whole, 1, "new against docker run with the project copied in")
         report.ratio(ours, plain, 0.2, "new against docker run alone")
 
@@ -44,7 +42,7 @@ def firsts_of_homes(bench):
     few new homes; the last one stays."""
     starts, firsts = [], []
     for _ in range(bench.first_runs):
-        bench.atelier.end()
+        bench.atelier.renew()
         os.sync()
         starts.append(milliseconds(bench.atelier.argv("env", "ls")))
         firsts.append(milliseconds(bench.atelier.argv("run", "first", "--", "true")))
@@ -52,16 +50,15 @@ def firsts_of_homes(bench):
 
 
 def copies_with_bwrap(bench, runs):
-    samples, copy = [], os.path.join(bench.folder, "copy")
-    for _ in range(runs):
+    """The copies are kept until the end, for the reason that [`Atelier.renew`] has."""
+    samples = []
+    for number in range(runs):
+        copy = os.path.join(bench.folder, f"copy{number}")
         os.sync()
         seconds = run(["cp", "-r", bench.project, copy])
-        begin = time.perf_counter()
         os.chdir(copy)
-        seconds += time.perf_counter() - begin + run(BWRAP)
+        samples.append((seconds + run(BWRAP)) * 1000)
         os.chdir(bench.project)
-        shutil.rmtree(copy)
-        samples.append(seconds * 1000)
     return samples
 
 

@@ -14,9 +14,8 @@ fn as_user(lab: &Lab, script: &str) -> Done {
 
 /// The same where the TUN device has other permissions.
 fn with_tun_mode(lab: &Lab, mode: &str, script: &str) -> Done {
-    let outer =
-        "mknod $HOME/tun c 10 200 && chmod $MODE $HOME/tun && mount --bind $HOME/tun /dev/net/tun
-        chown -R 65534:65534 \"$HOME/..\"
+    let outer = "chown -R 65534:65534 \"$HOME/..\"
+        mknod $HOME/tun c 10 200 && chmod $MODE $HOME/tun && mount --bind $HOME/tun /dev/net/tun
         cp $A $HOME/atelier
         exec setpriv --reuid=65534 --regid=65534 --clear-groups sh -uc \"$SCRIPT\"";
     let template = lab.command(&[""; 0]);
@@ -70,7 +69,7 @@ fn an_environment_that_cannot_start_is_taken_back_so_that_the_hint_works() {
     // Without a TUN device there is no open network, and the error names the way out.
     let done = with_tun_mode(
         &lab,
-        "600",
+        "000",
         "$A run a -- true && exit 1; test -z \"$($A env ls -q)\"
          $A run a --network none -- echo works",
     );

@@ -76,3 +76,22 @@ fn the_output_is_kept_for_logs() {
     let shown = lab.ok(&["env", "logs", "a"]);
     assert!(shown.contains("first") && shown.contains("second"), "{shown}");
 }
+
+#[test]
+fn a_command_that_reads_nothing_still_gets_signals() {
+    let lab = Lab::new();
+    lab.ok(&["run", "a", "--", "true"]);
+    let mut client = lab
+        .command(&["run", "a", "--", "sh", "-c", "echo ready; exec sleep 1000"])
+        .stdin(std::fs::File::open("/dev/zero").unwrap())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = std::io::BufReader::new(client.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    // SAFETY: a signal to a process that this test started.
+    assert_eq!(unsafe { libc::kill(client.id().cast_signed(), libc::SIGTERM) }, 0);
+    assert_eq!(client.wait().unwrap().code(), Some(143));
+}

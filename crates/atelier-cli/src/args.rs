@@ -133,10 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn rules_with_another_mode_are_wrong_usage() {
+    fn rules_for_a_network_that_is_cut_off_are_wrong_usage() {
         let args = OptionArgs {
             allow: vec!["a:1".into()],
-            network: Some(Network::Open),
+            network: Some(Network::None),
             ..OptionArgs::default()
         };
         assert!(args.options().is_err());

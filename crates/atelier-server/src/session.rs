@@ -4,16 +4,17 @@
 use std::sync::Arc;
 
 use atelier_api::env::place;
-use atelier_api::session::{Chunk, RUN_NAME, ToClient, ToServer};
+use atelier_api::session::{Chunk, RUN_NAME, STDIN_WINDOW, ToClient, ToServer};
 use atelier_api::{ExitCode, Problem};
 use atelier_auth::Caller;
-use atelier_run::{Attached, Ended, Output};
+use atelier_run::{Attached, Ended, Input, Output};
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
+use tokio::sync::{mpsc, watch};
 
 use crate::app::App;
 use crate::dispatch::audited;
@@ -76,6 +77,7 @@ async fn serve(
                     say(sink, &ToClient::Creating {}).await;
                 }
                 let attached = app.workshop.run(&start).await?;
+                say(sink, &ToClient::StdinTaken { bytes: 0 }).await;
                 say(sink, &started(&attached)).await;
                 follow(app, attached, start.terminal.is_some(), sink, source).await
             })
@@ -83,6 +85,7 @@ async fn serve(
         }
         ToServer::Attach(attach) => {
             let attached = app.workshop.attach(&attach).await?;
+            say(sink, &ToClient::StdinTaken { bytes: 0 }).await;
             say(sink, &started(&attached)).await;
             let terminal = attached.terminal;
             follow(app, attached, terminal, sink, source).await
@@ -113,9 +116,12 @@ async fn follow(
     source: &mut Source,
 ) -> Result<(), Problem> {
     let input = attached.input();
+    let (queue, typed) = mpsc::unbounded_channel();
+    let (taken, news) = watch::channel(0);
     let ended = tokio::select! {
-        ended = send_output(&mut attached, sink) => Some(ended?),
-        () = async { receive(source, &input, terminal).await } => None,
+        ended = send_output(&mut attached, sink, news) => Some(ended?),
+        () = receive(source, &input, &queue, &taken) => None,
+        () = pass_on(typed, &input, terminal, &taken) => None,
         () = app.stop.cancelled() => {
             say(sink, &ToClient::GoingAway {}).await;
             return Ok(());
@@ -139,9 +145,22 @@ fn exit(ended: Ended) -> ToClient {
     ToClient::Exit { code: ended.code, signal: ended.signal, reason: ended.reason }
 }
 
-async fn send_output(attached: &mut Attached, sink: &mut Sink) -> Result<Ended, Problem> {
+/// Sends what the command writes, and in between how much of its input it has taken.
+async fn send_output(
+    attached: &mut Attached,
+    sink: &mut Sink,
+    mut taken: watch::Receiver<u64>,
+) -> Result<Ended, Problem> {
     loop {
-        match attached.next().await? {
+        let output = tokio::select! {
+            output = attached.next() => output?,
+            Ok(()) = taken.changed() => {
+                let bytes = *taken.borrow_and_update();
+                say(sink, &ToClient::StdinTaken { bytes }).await;
+                continue;
+            }
+        };
+        match output {
             Output::Data { stream, next, bytes } => {
                 let chunk = Chunk { stream, next, bytes: &bytes }.encode();
                 if sink.send(Message::Binary(Bytes::from(chunk))).await.is_err() {
@@ -155,25 +174,73 @@ async fn send_output(attached: &mut Attached, sink: &mut Sink) -> Result<Ended, 
     }
 }
 
-/// Ends when the client has gone.
-async fn receive(source: &mut Source, input: &atelier_run::Input, terminal: bool) {
+/// What waits for the command to read.
+enum Typed {
+    Bytes(Bytes),
+    Close,
+}
+
+/// Hears the client, whatever the command does with its input: a signal must get through to one
+/// that reads nothing. Ends when the client has gone.
+async fn receive(
+    source: &mut Source,
+    input: &Input,
+    queue: &mpsc::UnboundedSender<Typed>,
+    taken: &watch::Sender<u64>,
+) {
+    let mut received = 0;
     while let Some(Ok(message)) = source.next().await {
-        let sent = match message {
-            Message::Binary(bytes) => input.send(bytes, terminal).await,
+        let done = match message {
+            Message::Binary(bytes) => {
+                received += bytes.len() as u64;
+                let _ = queue.send(Typed::Bytes(bytes));
+                wait_for_room(received, taken).await;
+                Ok(())
+            }
             Message::Text(text) => match serde_json::from_str(&text) {
                 Ok(ToServer::Resize(size)) => input.resize(size).await,
                 Ok(ToServer::Signal { signal }) => input.signal(signal).await,
-                Ok(ToServer::CloseStdin {}) => input.close().await,
+                Ok(ToServer::CloseStdin {}) => {
+                    let _ = queue.send(Typed::Close);
+                    Ok(())
+                }
                 _ => Ok(()),
             },
             Message::Close(_) => return,
             _ => Ok(()),
         };
-        // A command that ended takes no more input; its end is on the way to the client.
-        if let Err(problem) = sent {
+        // A command that ended takes no more; its end is on the way to the client.
+        if let Err(problem) = done {
+            tracing::debug!(detail = problem.detail, "not taken");
+        }
+    }
+}
+
+/// Our own client keeps to the window, and this never waits for it; another one's input must not
+/// fill the memory.
+async fn wait_for_room(received: u64, taken: &watch::Sender<u64>) {
+    let mut news = taken.subscribe();
+    let _ = news.wait_for(|taken| received - taken <= 2 * STDIN_WINDOW).await;
+}
+
+/// Passes input on as fast as the command reads it. Never ends by itself.
+async fn pass_on(
+    mut typed: mpsc::UnboundedReceiver<Typed>,
+    input: &Input,
+    terminal: bool,
+    taken: &watch::Sender<u64>,
+) {
+    while let Some(typed) = typed.recv().await {
+        let (length, done) = match typed {
+            Typed::Bytes(bytes) => (bytes.len() as u64, input.send(bytes, terminal).await),
+            Typed::Close => (0, input.close().await),
+        };
+        taken.send_modify(|taken| *taken += length);
+        if let Err(problem) = done {
             tracing::debug!(detail = problem.detail, "input was not taken");
         }
     }
+    std::future::pending().await
 }
 
 async fn say(sink: &mut Sink, message: &ToClient) {

@@ -136,7 +136,7 @@ mod tests {
         while input.next().await.is_some() {}
         input.taken(4);
         assert_eq!(input.again(), ["wo", "three"]);
-        input.taken(7);
+        input.taken(6);
         assert_eq!(input.again(), ["e"]);
         assert!(input.has_ended());
     }

@@ -19,6 +19,7 @@ use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::Notify;
+use tokio::sync::mpsc;
 
 /// How a command ended: its code.
 type Ended = Option<i32>;
@@ -124,12 +125,16 @@ async fn converse(plane: Arc<Plane>, mut socket: WebSocket) -> Option<()> {
 
 async fn follow(
     plane: &Plane,
-    process: &Process,
+    process: &Arc<Process>,
     offset: u64,
     socket: &mut WebSocket,
 ) -> Option<()> {
     let mut position = offset;
     let mut taken = 0;
+    let (typed, queue) = mpsc::unbounded_channel();
+    let (sender, mut written) = mpsc::unbounded_channel();
+    let writer = tokio::spawn(write_input(Arc::clone(process), queue, sender));
+    let _writer = AbortOnDrop(writer);
     loop {
         let news = process.news.notified();
         let (pending, ended) = rest(process, position);
@@ -153,17 +158,15 @@ async fn follow(
         }
         tokio::select! {
             () = news => {}
-            message = socket.recv() => match message {
-                Some(Ok(Message::Binary(bytes))) => {
-                    if let Some(stdin) = process.stdin.lock().await.as_mut() {
-                        let _ = stdin.write_all(&bytes).await;
-                    }
-                    taken += bytes.len() as u64;
-                    if plane.counts {
-                        say(socket, &ToClient::StdinTaken { bytes: taken }).await;
-                    }
+            Some(length) = written.recv() => {
+                taken += length;
+                if plane.counts {
+                    say(socket, &ToClient::StdinTaken { bytes: taken }).await;
                 }
-                Some(Ok(Message::Text(text))) => heard(plane, process, &text).await,
+            }
+            message = socket.recv() => match message {
+                Some(Ok(Message::Binary(bytes))) => typed.send(Some(bytes)).unwrap(),
+                Some(Ok(Message::Text(text))) => heard(plane, process, &text, &typed),
                 Some(Ok(_)) => {}
                 // The terminal is gone.
                 Some(Err(_)) | None => {
@@ -175,10 +178,42 @@ async fn follow(
     }
 }
 
-async fn heard(plane: &Plane, process: &Process, text: &str) {
+/// Writes what was typed, apart from the connection: a command that reads nothing must not keep
+/// anybody from hearing its client.
+async fn write_input(
+    process: Arc<Process>,
+    mut queue: mpsc::UnboundedReceiver<Option<Bytes>>,
+    written: mpsc::UnboundedSender<u64>,
+) {
+    while let Some(typed) = queue.recv().await {
+        let mut stdin = process.stdin.lock().await;
+        match (typed, stdin.as_mut()) {
+            (Some(bytes), Some(pipe)) => {
+                let _ = pipe.write_all(&bytes).await;
+                let _ = written.send(bytes.len() as u64);
+            }
+            _ => *stdin = None,
+        }
+    }
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn heard(
+    plane: &Plane,
+    process: &Process,
+    text: &str,
+    typed: &mpsc::UnboundedSender<Option<Bytes>>,
+) {
     let word: ToServer = serde_json::from_str(text).unwrap();
     match &word {
-        ToServer::CloseStdin {} => *process.stdin.lock().await = None,
+        ToServer::CloseStdin {} => typed.send(None).unwrap(),
         ToServer::Signal { signal: number } => signal(process, *number),
         _ => {}
     }

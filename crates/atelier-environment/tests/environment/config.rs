@@ -38,7 +38,7 @@ fn a_mistake_is_shown_where_it_is_and_the_likely_name_is_named() {
         (b"name: a\nname: b\n", 2, 1, "twice", None),
         (b"name: Not Valid\n", 1, 7, "not valid", None),
         (b"port: 1\nnetwork: opne\n", 2, 1, "opne", Some("open")),
-        (b"port: 1\nnetwork: {allow: [no-port]}\n", 2, 10, "no-port", None),
+        (b"port: 1\nnetwork: {allow: [http://x/]}\n", 2, 10, "http://x/", None),
         (b"env:\n  A: \xff\n", 2, 6, "UTF-8", None),
         (b"env: [unclosed\n", 0, 0, "", None),
     ] {
