@@ -60,7 +60,8 @@ fn spawns(file: &Path) -> bool {
         "xtask/",
     ];
     let path = file.to_string_lossy();
-    path.contains("/tests/")
+    path.starts_with("tests/")
+        || path.contains("/tests/")
         || path.contains("/benches/")
         || ROOMS.iter().any(|r| path.starts_with(r))
 }

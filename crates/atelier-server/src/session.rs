@@ -240,7 +240,7 @@ async fn pass_on(
             tracing::debug!(detail = problem.detail, "input was not taken");
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn say(sink: &mut Sink, message: &ToClient) {
