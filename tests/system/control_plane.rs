@@ -110,3 +110,45 @@ fn what_happens_is_sent_as_events() {
     listener.kill().unwrap();
     listener.wait().unwrap();
 }
+
+#[test]
+fn a_new_version_replaces_the_control_plane_and_environments_go_on() {
+    let lab = Lab::new();
+    let client = lab.spawn(&["run", "a", "--", "sh", "-c", "sleep 3; echo survived"]);
+    wait_until("it runs", || lab.run(&["env", "show", "a", "--json"]).stdout.contains("sleep"));
+    let old = lab.control_plane().unwrap();
+    // The same program, but another file: another build, as far as anybody can tell.
+    let newer = lab.user_home().join("atelier");
+    std::fs::copy(env!("CARGO_BIN_EXE_atelier"), &newer).unwrap();
+    std::fs::File::options()
+        .append(true)
+        .open(&newer)
+        .unwrap()
+        .set_len(std::fs::metadata(&newer).unwrap().len() + 1)
+        .unwrap();
+    let template = lab.command(&["env", "ls", "-q"]);
+    let mut command = Command::new(&newer);
+    command.args(template.get_args()).env_clear().current_dir(&lab.project);
+    for (key, value) in template.get_envs() {
+        command.env(key, value.unwrap());
+    }
+    let output = command.output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "a\n", "{output:?}");
+    let output = client.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "survived\n", "{output:?}");
+    assert_ne!(lab.control_plane(), Some(old));
+}
+
+#[test]
+fn idle_it_takes_little_memory_also_after_much_work() {
+    let lab = Lab::new();
+    let names: Vec<String> = (0..60).map(|n| format!("e{n}")).collect();
+    let creates: Vec<_> = names.iter().map(|n| lab.spawn(&["env", "create", n])).collect();
+    for create in creates {
+        assert!(create.wait_with_output().unwrap().status.success());
+    }
+    // The bound is that of the release build and the promise; a debug build is larger on disk only.
+    wait_until("the memory is given back", || {
+        lab.json(&["status"])["memory_bytes"].as_u64().unwrap() < 40 << 20
+    });
+}

@@ -34,6 +34,12 @@ impl Client {
         Self { endpoint, version: version.into(), token, kept: Mutex::new(None) }
     }
 
+    /// The same, for a control plane of whatever version: it names none of its own.
+    #[must_use]
+    pub(crate) fn of_any_version(&self) -> Self {
+        Self::new(self.endpoint.clone(), "", self.token.clone())
+    }
+
     /// Where the control plane is.
     #[must_use]
     pub const fn endpoint(&self) -> &Endpoint {
@@ -107,8 +113,10 @@ impl Client {
         builder: Builder,
         body: Full<Bytes>,
     ) -> Result<(Sender, Response<Incoming>), ClientError> {
-        let mut builder =
-            builder.header(HOST, self.endpoint.authority()).header(VERSION_HEADER, &self.version);
+        let mut builder = builder.header(HOST, self.endpoint.authority());
+        if !self.version.is_empty() {
+            builder = builder.header(VERSION_HEADER, &self.version);
+        }
         if let Some(token) = &self.token {
             builder = builder.header(AUTHORIZATION, format!("Bearer {token}"));
         }

@@ -14,6 +14,9 @@ use crate::{Client, ClientError, Events, Session, Starter};
 /// How long a control plane of another version may take to go.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long a control plane that went has for being replaced by whoever ended it.
+const SUCCESSION: Duration = Duration::from_secs(1);
+
 /// A control plane, and how it comes to be.
 #[derive(Debug)]
 pub struct ControlPlane<'a> {
@@ -71,8 +74,33 @@ impl<'a> ControlPlane<'a> {
     /// # Errors
     /// As [`Client::session`], and [`ClientError::Start`].
     pub async fn session(&self, first: &ToServer) -> Result<Session, ClientError> {
-        let again = matches!(first, ToServer::Attach(_));
-        self.through(again, async |client: &Client| client.session(first).await).await
+        match first {
+            ToServer::Attach(_) => self.back(first).await,
+            _ => self.through(false, async |client: &Client| client.session(first).await).await,
+        }
+    }
+
+    /// Goes back to a command through whichever control plane there is: a newer one may have
+    /// replaced ours, and a command that goes on must not bring the older one back.
+    async fn back(&self, first: &ToServer) -> Result<Session, ClientError> {
+        let client = self.client.of_any_version();
+        let begin = Instant::now();
+        loop {
+            let error = match client.session(first).await {
+                Ok(session) => return Ok(session),
+                Err(error) => error,
+            };
+            let over = begin.elapsed();
+            match (&self.starter, error) {
+                (Some(starter), error) if error.is_absent() && over > SUCCESSION => {
+                    starter.start(&self.client).await?;
+                }
+                (Some(_), error) if error.is_connection() && over < PATIENCE => {
+                    sleep(Duration::from_millis(10)).await;
+                }
+                (_, error) => return Err(error),
+            }
+        }
     }
 
     /// Follows the events.

@@ -26,24 +26,19 @@ use crate::workshop::Workshop;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl Workshop {
-    /// Whether a run will make its environment first.
-    ///
-    /// # Errors
-    /// When the folder is in no project.
-    pub async fn is_new(self: &Arc<Self>, start: &RunStart) -> Result<bool, Problem> {
-        let project = self.project(&start.project).await?;
-        Ok(self.find(&project, &start.env).await?.is_none())
-    }
-
-    /// Starts a command.
+    /// Starts a command. `creating` is called when its environment has to be made first.
     ///
     /// # Errors
     /// What keeps the environment from being made, its sandbox from starting, or the command from
     /// being found.
-    pub async fn run(self: &Arc<Self>, start: &RunStart) -> Result<Attached, Problem> {
+    pub async fn run(
+        self: &Arc<Self>,
+        start: &RunStart,
+        creating: impl AsyncFnOnce(),
+    ) -> Result<Attached, Problem> {
         let project = self.project(&start.project).await?;
         // Held until the command runs: from then on a removal sees it.
-        let (record, created, held) = self.environment(project, start).await?;
+        let (record, created, held) = self.environment(project, start, creating).await?;
         let started = self.start(&record, start).await;
         drop(held);
         match started {
@@ -69,6 +64,7 @@ impl Workshop {
         self: &Arc<Self>,
         project: Project,
         start: &RunStart,
+        creating: impl AsyncFnOnce(),
     ) -> Result<(Record, bool, OwnedRwLockReadGuard<()>), Problem> {
         let held = self.share(&project, &start.env).await;
         if let Some(record) = self.find(&project, &start.env).await? {
@@ -80,6 +76,7 @@ impl Workshop {
         if let Some(record) = self.find(&project, &start.env).await? {
             return usable(record, start).map(|record| (record, false, guard.downgrade()));
         }
+        creating().await;
         let record = self.create_locked(project, &start.env, start.options.clone()).await?;
         Ok((record, true, guard.downgrade()))
     }

@@ -12,20 +12,20 @@ use tokio::io::unix::AsyncFd;
 /// How long the kernel may take to end every process of a sandbox.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Ends a sandbox at once and waits until its first process is gone, and with it every other.
+/// Ends a sandbox at once and waits until its first process is gone, and with it every other
+/// inside, and the network stack outside: its control group is busy until then.
 ///
 /// # Errors
 /// When it may not be ended, or still runs after ten seconds.
 pub(crate) fn end(instance: &Instance) -> io::Result<()> {
-    // Opened first: afterwards the number may belong to another process.
-    let descriptor = pidfd(instance.init.pid);
+    // Opened first: afterwards the numbers may belong to other processes.
+    let processes = [Some(instance.init), instance.netstack];
+    let descriptors: Vec<OwnedFd> =
+        processes.iter().flatten().filter_map(|process| pidfd(process.pid).ok()).collect();
     if !instance.kill()? {
         return Ok(());
     }
-    match descriptor {
-        Ok(descriptor) => wait(&descriptor),
-        Err(_) => Ok(()),
-    }
+    descriptors.iter().try_for_each(wait)
 }
 
 /// Waits for the end of a process.

@@ -12,6 +12,7 @@ mod http;
 mod ingress;
 mod input;
 mod listen;
+mod memory;
 mod openapi;
 mod peer;
 mod serve;
@@ -19,5 +20,6 @@ mod session;
 mod table;
 
 pub use doctor::{offline, repair};
+pub use memory::one_heap;
 pub use openapi::document as openapi;
 pub use serve::{ServeOptions, serve};

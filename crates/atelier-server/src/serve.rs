@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::{http, ingress, listen, peer::Peer};
+use crate::{http, ingress, listen, memory, peer::Peer};
 
 /// How a control plane is started.
 #[derive(Debug, Clone)]
@@ -69,6 +69,8 @@ pub async fn serve(options: ServeOptions) -> Result<bool, Problem> {
     });
     stop_on_signals(&app.stop)?;
     tokio::spawn(workshop.clone().stop_idle(app.stop.clone()));
+    let (quiet, stop) = (workshop.clone(), app.stop.clone());
+    tokio::spawn(async move { memory::give_back(quiet.events(), stop).await });
     let unix = listen::unix(&home.socket())?;
     tracing::info!(home = %home.root().display(), listen = ?app.listen, ingress = ?app.ingress, "serving");
     run(&app, unix, tcp, ingress, options.grace).await;

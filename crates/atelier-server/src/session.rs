@@ -73,10 +73,8 @@ async fn serve(
         ToServer::Start(start) => {
             let subject = place(&start.env, &start.project);
             audited(app, caller, RUN_NAME, &subject, async {
-                if app.workshop.is_new(&start).await? {
-                    say(sink, &ToClient::Creating {}).await;
-                }
-                let attached = app.workshop.run(&start).await?;
+                let creating = async || say(sink, &ToClient::Creating {}).await;
+                let attached = app.workshop.run(&start, creating).await?;
                 say(sink, &ToClient::StdinTaken { bytes: 0 }).await;
                 say(sink, &started(&attached)).await;
                 follow(app, attached, start.terminal.is_some(), sink, source).await

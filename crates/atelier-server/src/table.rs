@@ -88,9 +88,28 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use atelier_api::Effect;
     use atelier_api::table::{Visitor, visit_all};
 
     use super::*;
+
+    #[test]
+    fn what_is_not_audited_is_in_the_reviewed_list() {
+        struct Unaudited(Vec<&'static str>);
+        impl Visitor for Unaudited {
+            fn visit<O: Operation>(&mut self) {
+                if O::EFFECT == Effect::Read {
+                    self.0.push(O::NAME);
+                }
+            }
+        }
+        let mut found = Unaudited(Vec::new());
+        visit_all(&mut found);
+        found.0.sort_unstable();
+        let reviewed: Vec<&str> =
+            include_str!("../unaudited.txt").lines().filter(|l| !l.starts_with('#')).collect();
+        assert_eq!(found.0, reviewed);
+    }
 
     #[test]
     fn every_operation_is_bound_once() {

@@ -30,6 +30,7 @@ impl Hooks for Wiring {
     }
 
     fn serve(&self, options: ServeOptions) -> Result<(), Problem> {
+        atelier_server::one_heap();
         logs::start(&options.settings)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
