@@ -9,6 +9,7 @@ use atelier_auth::{Audit, LocalKey};
 use atelier_run::Workshop;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// The control plane.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct App {
     pub(crate) started_at: Timestamp,
     /// Cancelled when the control plane is to stop.
     pub(crate) stop: CancellationToken,
+    /// Sessions under way: they end at a stop, and the state is not closed before they have.
+    pub(crate) sessions: TaskTracker,
     /// The user that it runs as, and that may call it.
     pub(crate) owner: u32,
 }

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::{http, ingress, listen, memory, peer::Peer};
@@ -65,6 +66,7 @@ pub async fn serve(options: ServeOptions) -> Result<bool, Problem> {
         ingress: url.map(|a| a.to_string()),
         started_at: Timestamp::now(),
         stop: CancellationToken::new(),
+        sessions: TaskTracker::new(),
         owner: nix::unistd::geteuid().as_raw(),
     });
     stop_on_signals(&app.stop)?;
@@ -75,6 +77,8 @@ pub async fn serve(options: ServeOptions) -> Result<bool, Problem> {
     tracing::info!(home = %home.root().display(), listen = ?app.listen, ingress = ?app.ingress, "serving");
     run(&app, unix, tcp, ingress, options.grace).await;
     let _ = fs::remove_file(home.socket());
+    app.sessions.close();
+    let _ = tokio::time::timeout(options.grace, app.sessions.wait()).await;
     workshop.close();
     store.close().await;
     tracing::info!("stopped; environments go on");

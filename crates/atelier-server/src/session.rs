@@ -35,14 +35,18 @@ pub(crate) async fn upgrade(
     if let Err(denied) = caller.authorise(RUN_NAME, app.owner) {
         return problem(&denied.into()).into_response();
     }
-    socket
-        .max_message_size(LARGEST)
-        .on_upgrade(move |socket| converse(app, caller, socket))
-        .into_response()
+    let sessions = app.sessions.clone();
+    let session = move |socket| sessions.track_future(converse(app, caller, socket));
+    socket.max_message_size(LARGEST).on_upgrade(session).into_response()
 }
 
 async fn converse(app: Arc<App>, caller: Caller, socket: WebSocket) {
     let (mut sink, mut source) = socket.split();
+    if app.stop.is_cancelled() {
+        say(&mut sink, &ToClient::GoingAway {}).await;
+        let _ = sink.close().await;
+        return;
+    }
     let result = match first(&mut source).await {
         Ok(hello) => serve(&app, &caller, hello, &mut sink, &mut source).await,
         Err(problem) => Err(problem),
