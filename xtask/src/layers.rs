@@ -7,8 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// The layers, the lowest first. Crates of one layer don't know each other, except as
-/// [`SAME_LAYER`] says.
+/// The layers, the lowest first. Crates of one layer don't know each other.
 const LAYERS: &[&[&str]] = &[
     &["atelier-api"],
     &["atelier-config", "atelier-store", "atelier-net", "atelier-launch"],
