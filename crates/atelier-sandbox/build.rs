@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let workspace = manifest_dir().join("../..");
     for part in ["atelier-guest", "atelier-launch", "atelier-net"] {
         println!(
             "cargo:rerun-if-changed={}",
@@ -26,6 +26,11 @@ fn main() {
     let guest = build(&workspace);
     println!("cargo:rustc-env=ATELIER_GUEST={}", guest.display());
     println!("cargo:rustc-env=ATELIER_GUEST_HASH={}", hash(&guest));
+}
+
+/// Asked for when the script runs: a checkout may have moved since the script was compiled.
+fn manifest_dir() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR").into()
 }
 
 /// `target/PROFILE/build/CRATE/out` gives `target/guest`.

@@ -19,27 +19,13 @@ use crate::files::data::Copier;
 use crate::files::entry::Entry;
 use crate::files::remove::remove_tree;
 use crate::files::scan::{Scan, ScanOptions, Skipped, now, scan};
-use crate::home::Home;
 use crate::project::Project;
 use crate::shared_scan::SharedScans;
 use crate::workspace::{LayerMode, Mode, Source, Stats, Workspace};
+use atelier_config::Home;
 
 /// The ignore file of projects: what is not copied into environments.
 pub const IGNORE_FILE: &str = ".atelierignore";
-
-/// How to keep workspaces below `home`: overlays when `mount` can mount one. It is given the
-/// folders of a trial (lower, upper, work, target) and says whether a mount with `userxattr`
-/// worked; it must leave nothing mounted.
-///
-/// # Errors
-/// When `home` cannot be written.
-pub fn probe_layering(home: &Home, mount: impl FnOnce(&[PathBuf; 4]) -> bool) -> Result<LayerMode> {
-    let dir = home.root().join(format!("{NEW}probe-{}", unique()));
-    let folders = ["lower", "upper", "work", "target"].map(|name| dir.join(name));
-    let result = folders.iter().try_for_each(|f| make_dir(f)).map(|()| mount(&folders));
-    remove_tree(&dir)?;
-    Ok(if result? { LayerMode::Overlay } else { LayerMode::Copy })
-}
 
 /// Makes a workspace of `project` in the new folder `layer_dir`. Until it is whole it has another
 /// name; a killed process leaves nothing that [`Workspace::load`] finds.

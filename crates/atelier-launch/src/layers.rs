@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, open};
@@ -83,34 +83,6 @@ pub fn private_dir(path: &Path) -> io::Result<()> {
     ignore_existing(std::fs::DirBuilder::new().mode(0o700).create(path))
 }
 
-/// Removes a tree of layers. Unlike the standard library's function it also removes, for an
-/// ordinary user, directories that their owner may not look into or write to: overlayfs leaves
-/// such a one, and so do package managers.
-///
-/// # Errors
-/// When something belongs to another user; a tree that is gone already is no error.
-pub fn remove_layers(path: &Path) -> io::Result<()> {
-    let removed = remove_tree(path);
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
-}
-
-fn remove_tree(path: &Path) -> io::Result<()> {
-    let meta = path.symlink_metadata()?;
-    if !meta.is_dir() {
-        return std::fs::remove_file(path);
-    }
-    if meta.mode() & 0o700 != 0o700 {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
-    }
-    for entry in std::fs::read_dir(path)? {
-        remove_tree(&entry?.path())?;
-    }
-    std::fs::remove_dir(path)
-}
-
 fn ignore_existing(made: io::Result<()>) -> io::Result<()> {
     match made {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -145,20 +117,6 @@ fn layer_name(lower: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tree_with_shut_directories_is_removed_and_its_links_are_not_followed() {
-        let dir = tempfile::tempdir().unwrap();
-        let (tree, outside) = (dir.path().join("tree"), dir.path().join("outside"));
-        std::fs::create_dir_all(tree.join("shut/inner")).unwrap();
-        std::fs::write(&outside, "kept").unwrap();
-        std::os::unix::fs::symlink(dir.path(), tree.join("shut/inner/link")).unwrap();
-        let shut = std::fs::Permissions::from_mode(0o000);
-        std::fs::set_permissions(tree.join("shut"), shut).unwrap();
-        remove_layers(&tree).unwrap();
-        remove_layers(&tree).unwrap();
-        assert!(!tree.exists() && outside.exists());
-    }
 
     #[test]
     fn every_directory_has_a_layer_name_of_its_own() {

@@ -33,7 +33,6 @@ pub mod wire;
 pub use error::{LaunchError, Result};
 pub use instance::{Instance, Process};
 pub use launch::{Hooks, Served, launch, receive_fd, run};
-pub use layers::remove_layers;
 pub use probe::{Check, probe};
 pub use spec::{LaunchSpec, MountSource, Network, Report, Started, StepTime, WorkspaceMount};
 pub use system::NAMESERVER;

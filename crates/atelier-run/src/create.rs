@@ -128,7 +128,7 @@ impl Workshop {
             let folder: PathBuf = this.sandboxes.layers(id, &limits)?.join("workspace");
             let mode =
                 if this.sandboxes.can_layer() { LayerMode::Overlay } else { LayerMode::Copy };
-            let (home, source) = (&this.layout, &source);
+            let (home, source) = (&this.home, &source);
             Ok(atelier_environment::create_workspace(&project, home, &folder, source, mode)?)
         });
         copied.await.map_err(|e| broken(&e))?

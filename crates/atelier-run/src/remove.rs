@@ -75,9 +75,8 @@ impl Workshop {
             .map(|record| record.workspace.base_id)
             .collect();
         let this = self.clone();
-        let collected = tokio::task::spawn_blocking(move || {
-            atelier_environment::gc_bases(&this.layout, &in_use)
-        });
+        let collected =
+            tokio::task::spawn_blocking(move || atelier_environment::gc_bases(&this.home, &in_use));
         if let Err(error) = collected.await.map_err(|e| broken(&e))? {
             tracing::warn!(%error, "frozen copies that nobody uses stay behind");
         }

@@ -25,7 +25,6 @@ type NameLocks = HashMap<(String, Name), Arc<RwLock<()>>>;
 #[derive(Debug)]
 pub struct Workshop {
     pub(crate) home: Home,
-    pub(crate) layout: atelier_environment::Home,
     pub(crate) store: Store,
     pub(crate) sandboxes: Arc<Sandboxes>,
     pub(crate) defaults: Defaults,
@@ -74,7 +73,6 @@ impl Workshop {
         };
         Ok(Arc::new(Self {
             home: home.clone(),
-            layout: atelier_environment::Home::new(home.root()),
             sandboxes: Sandboxes::open(places, store.clone())?,
             store,
             defaults,

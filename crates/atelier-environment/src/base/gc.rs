@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::store::{NEW, OLD, locked, unique};
 use crate::error::{Error, Result};
 use crate::files::remove::remove_tree;
-use crate::home::Home;
 use crate::quote::as_path;
+use atelier_config::Home;
 
 /// What a collection removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::manifest::Manifest;
 use crate::error::{Error, Result};
-use crate::home::Home;
 use crate::project::Project;
+use atelier_config::Home;
 
 /// The prefix of what is being made.
 pub(crate) const NEW: &str = ".new-";

@@ -183,7 +183,7 @@ fn a_mount_left_inside_an_environment_is_not_emptied() {
     let dir = world.layer_dir("e").join("upper");
     sh(&dir, "mkdir m; mount -t tmpfs tmpfs m; echo precious > m/f");
     assert!(matches!(remove_layers(&world.layer_dir("e")), Err(Error::Mounted { .. })));
-    assert_eq!(sh(&world.home.envs(), "cat .old-*/upper/m/f"), "precious\n");
+    assert_eq!(sh(&world.home.environments(), "cat .old-*/upper/m/f"), "precious\n");
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn an_unknown_ref_an_existing_name_and_a_damaged_record_say_what_to_do() {
     assert_eq!(again.unwrap_err().exit(), ExitCode::Conflict);
     std::fs::write(world.layer_dir("e").join("workspace.json"), "{").unwrap();
     assert!(matches!(Workspace::load(&world.layer_dir("e")), Err(Error::Damaged { .. })));
-    assert_eq!(sh(&world.home.envs(), "ls -A"), "e\n");
+    assert_eq!(sh(&world.home.environments(), "ls -A"), "e\n");
 }
 
 #[test]

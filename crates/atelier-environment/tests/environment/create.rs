@@ -1,11 +1,9 @@
 //! Making environments: what they see, what they share, what becomes of bases.
 
-use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 
 use atelier_environment::{
-    LayerMode, Mode, Source, Workspace, create_workspace, gc_bases, gc_leftovers, probe_layering,
-    remove_layers,
+    LayerMode, Mode, Source, Workspace, create_workspace, gc_bases, gc_leftovers, remove_layers,
 };
 
 use crate::support::{World, inside, sh};
@@ -109,7 +107,7 @@ fn many_changes_make_a_new_base_that_shares_the_old_files() {
 #[test]
 fn the_ignore_file_and_our_own_home_stay_behind_and_everything_else_comes_along() {
     let mut world = World::git(&[(".gitignore", "node_modules\n"), ("a", "1")]);
-    world.home = atelier_environment::Home::new(world.root.join(".atelier"));
+    world.home = atelier_config::Home::at(world.root.join(".atelier"));
     world.sh("mkdir -p node_modules cache sub; echo m > node_modules/m; echo c > cache/c
               echo '/cache' > .atelierignore; echo '*.tmp' > sub/.atelierignore; touch sub/x.tmp y.tmp");
     let workspace = world.create("e");
@@ -144,7 +142,7 @@ fn a_hundred_environments_at_once_are_all_whole() {
     for n in 0..100 {
         remove_layers(&world.layer_dir(&n.to_string())).unwrap();
     }
-    assert_eq!(sh(&world.home.envs(), "ls -A"), "");
+    assert_eq!(sh(&world.home.environments(), "ls -A"), "");
 }
 
 #[test]
@@ -157,7 +155,7 @@ fn of_two_that_make_the_same_environment_one_wins() {
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
     assert_eq!(results.iter().filter(|won| **won).count(), 1);
-    assert_eq!(sh(&world.home.envs(), "ls -A"), "same\n");
+    assert_eq!(sh(&world.home.environments(), "ls -A"), "same\n");
 }
 
 #[test]
@@ -165,33 +163,19 @@ fn leftovers_of_the_dead_are_collected_and_work_under_way_is_not() {
     let world = World::plain();
     world.sh("echo x > x");
     world.create("e");
-    let half = world.home.envs().join(".new-99999-0/upper");
+    let half = world.home.environments().join(".new-99999-0/upper");
     std::fs::create_dir_all(&half).unwrap();
     let base = world.home.bases().join(world.project().id());
     std::fs::create_dir_all(base.join(".new-99999-1/tree")).unwrap();
-    let busy = world.home.envs().join(".new-99999-2");
+    let busy = world.home.environments().join(".new-99999-2");
     std::fs::create_dir_all(&busy).unwrap();
     let lock = std::fs::File::open(&busy).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
 
-    assert_eq!(gc_leftovers(&world.home.envs()).unwrap().leftovers, 1);
+    assert_eq!(gc_leftovers(&world.home.environments()).unwrap().leftovers, 1);
     assert!(busy.exists() && !half.exists());
     assert_eq!(gc_bases(&world.home, &[]).unwrap().leftovers, 1);
     assert_eq!(sh(&base, "ls -A | grep -v 000 | tr '\n' ' '"), "lock root ");
-}
-
-#[test]
-fn layering_is_probed_by_trying() {
-    let world = World::plain();
-    let mut seen = HashSet::new();
-    let mode = probe_layering(&world.home, |folders| {
-        seen.extend(folders.iter().filter(|f| f.is_dir()).cloned());
-        true
-    });
-    assert_eq!(mode.unwrap(), LayerMode::Overlay);
-    assert_eq!(seen.len(), 4);
-    assert_eq!(probe_layering(&world.home, |_| false).unwrap(), LayerMode::Copy);
-    assert_eq!(sh(world.home.root(), "ls -A"), "");
 }
 
 #[test]
@@ -228,14 +212,14 @@ fn makes_environments_until_it_is_killed() {
         return;
     };
     let project = atelier_environment::Project::discover(&dir.join("project"), None).unwrap();
-    let home = atelier_environment::Home::new(dir.join("home"));
+    let home = atelier_config::Home::at(dir.join("home"));
     for n in 0.. {
         // Every other one finds much changed, and makes a new base.
         for file in 0..200 {
             std::fs::write(project.root.join(file.to_string()), format!("{n} {file}")).unwrap();
         }
         for again in 0..2 {
-            let layer_dir = home.envs().join(format!("{}-{n}-{again}", std::process::id()));
+            let layer_dir = home.environments().join(format!("{}-{n}-{again}", std::process::id()));
             let mode = if again == 0 { LayerMode::Overlay } else { LayerMode::Copy };
             create_workspace(&project, &home, &layer_dir, &Source::WorkingTree, mode).unwrap();
         }
@@ -256,10 +240,10 @@ fn a_killed_creation_leaves_nothing_that_is_taken_for_whole() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    gc_leftovers(&world.home.envs()).unwrap();
+    gc_leftovers(&world.home.environments()).unwrap();
     gc_bases(&world.home, &[]).unwrap();
     let mut whole = 0;
-    for dir in std::fs::read_dir(world.home.envs()).unwrap().flatten() {
+    for dir in std::fs::read_dir(world.home.environments()).unwrap().flatten() {
         let workspace = Workspace::load(&dir.path()).unwrap();
         let count = "find . -type f | wc -l; cat * | cut -d' ' -f1 | sort -u | wc -l";
         let seen = inside(&workspace, count);

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use atelier_config::Home;
 use atelier_environment::{
-    Diff, DiffOptions, Home, LayerMode, Mode, Project, Source, Workspace, create_workspace, diff,
+    Diff, DiffOptions, LayerMode, Mode, Project, Source, Workspace, create_workspace, diff,
 };
 use tempfile::TempDir;
 
@@ -25,7 +26,7 @@ impl World {
         let tmp = tempfile::tempdir().unwrap();
         let root = tmp.path().canonicalize().unwrap().join("project");
         std::fs::create_dir(&root).unwrap();
-        let home = Home::new(tmp.path().canonicalize().unwrap().join("home"));
+        let home = Home::at(tmp.path().canonicalize().unwrap().join("home"));
         Self { tmp, root, home }
     }
 
@@ -62,7 +63,7 @@ impl World {
     }
 
     pub fn layer_dir(&self, name: &str) -> PathBuf {
-        self.home.envs().join(name)
+        self.home.environments().join(name)
     }
 
     pub fn try_create(
