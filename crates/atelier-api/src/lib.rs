@@ -5,13 +5,16 @@
 
 pub mod env;
 mod exit;
+pub mod image;
 mod name;
 mod operation;
 mod path;
 mod problem;
+pub mod sandbox;
 pub mod session;
 pub mod system;
 pub mod table;
+pub mod token;
 
 pub use env::{EnvOptions, Environment};
 pub use exit::ExitCode;

@@ -2,7 +2,17 @@
 
 use crate::Operation;
 use crate::env::{EnvApply, EnvCreate, EnvDiff, EnvList, EnvLogs, EnvRemove, EnvShow, EnvStop};
+use crate::image::{
+    ImageBuild, ImageImport, ImageList, ImagePrune, ImagePull, ImageRemove, TemplateBuild,
+    TemplateCommit, TemplateList, TemplateRemove,
+};
+use crate::sandbox::{
+    RuntimeList, SandboxCreate, SandboxExtend, SandboxFork, SandboxList, SandboxMetrics,
+    SandboxNetwork, SandboxPause, SandboxRemove, SandboxRename, SandboxRestore, SandboxResume,
+    SandboxShow, SandboxSnapshot, SandboxStart, SandboxStop, SnapshotList, SnapshotRemove,
+};
 use crate::system::{AuditList, SystemDoctor, SystemStatus, SystemStop};
+use crate::token::{TokenCreate, TokenList, TokenRevoke};
 
 /// Sees each operation once.
 pub trait Visitor {
@@ -26,5 +36,36 @@ pub fn visit_all(visitor: &mut impl Visitor) {
         EnvStop,
         EnvRemove,
         EnvLogs,
+        SandboxCreate,
+        SandboxList,
+        SandboxShow,
+        SandboxStart,
+        SandboxStop,
+        SandboxPause,
+        SandboxResume,
+        SandboxExtend,
+        SandboxRename,
+        SandboxNetwork,
+        SandboxSnapshot,
+        SandboxRestore,
+        SandboxFork,
+        SandboxMetrics,
+        SandboxRemove,
+        SnapshotList,
+        SnapshotRemove,
+        RuntimeList,
+        ImageList,
+        ImagePull,
+        ImageImport,
+        ImageBuild,
+        ImageRemove,
+        ImagePrune,
+        TemplateBuild,
+        TemplateCommit,
+        TemplateList,
+        TemplateRemove,
+        TokenCreate,
+        TokenList,
+        TokenRevoke,
     );
 }
