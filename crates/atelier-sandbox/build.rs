@@ -12,7 +12,7 @@ use std::process::Command;
 
 fn main() {
     let workspace = manifest_dir().join("../..");
-    for part in ["atelier-guest", "atelier-launch", "atelier-net"] {
+    for part in ["atelier-guest", "atelier-launch", "atelier-net", "atelier-sftp"] {
         println!(
             "cargo:rerun-if-changed={}",
             workspace.join("crates").join(part).join("src").display()
@@ -48,7 +48,7 @@ fn build(workspace: &Path) -> PathBuf {
     command
         .current_dir(workspace)
         .args(["build", "--locked", "--package", "atelier-guest", "--bin", "atelier-guest"])
-        .args(["--no-default-features", "--features", "serve,host", "--profile", "guest"])
+        .args(["--no-default-features", "--features", "serve,host,machine", "--profile", "guest"])
         .args(["--target", &triple, "--target-dir"])
         .arg(&target_dir)
         .env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static");

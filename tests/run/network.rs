@@ -1,25 +1,7 @@
 //! The network: open by default, cut off, or only what is allowed. Servers of these tests listen on
 //! the host's loopback, which a sandbox reaches at `host.atelier.internal` only when it is granted.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
-
-use crate::support::Lab;
-
-/// A server on the host that greets; gives its port.
-fn greeter() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.write_all(b"greetings");
-            let _ = stream.shutdown(std::net::Shutdown::Write);
-            let _ = stream.read(&mut [0; 64]);
-        }
-    });
-    port
-}
+use crate::support::{Lab, greeter};
 
 fn dial(host: &str, port: u16) -> String {
     format!(

@@ -1,6 +1,12 @@
 //! The harness: a [`Lab`] is a home folder, a project and the binary, on a machine of one's own.
 
+mod escape;
+mod http;
+mod image;
 mod leaks;
+mod sandboxes;
+mod servers;
+mod terminal;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,7 +16,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+pub use escape::{all_refused, helper};
+pub use http::{Answer, ask, connect, parse, raw, send};
 pub use leaks::Traces;
+pub use servers::greeter;
+pub use terminal::in_terminal;
 
 /// Far beyond what anything here takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -91,6 +101,8 @@ impl Lab {
             .env("HOME", self.user_home())
             .env("ATELIER_HOME", self.home())
             .env("ATELIER_INGRESS", "127.0.0.1:0")
+            .env("ATELIER_SSH", "127.0.0.1:0")
+            .env("ATELIER_SANDBOX_FROM", "box")
             .stdin(Stdio::null());
         for key in ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
             if let Some(value) = std::env::var_os(key) {
@@ -179,6 +191,7 @@ impl Drop for Lab {
                 let _ = rm.output();
             }
         }
+        let _ = self.run(&["sandbox", "rm", "--all", "--yes"]);
         let _ = self.run(&["stop"]);
     }
 }

@@ -10,8 +10,17 @@ use serde_json::Value;
 /// The layers, the lowest first. Crates of one layer don't know each other.
 const LAYERS: &[&[&str]] = &[
     &["atelier-api"],
-    &["atelier-config", "atelier-store", "atelier-net", "atelier-launch"],
+    &[
+        "atelier-config",
+        "atelier-store",
+        "atelier-net",
+        "atelier-launch",
+        "atelier-image",
+        "atelier-ingress",
+        "atelier-sftp",
+    ],
     &["atelier-auth", "atelier-guest"],
+    &["atelier-vm", "atelier-ssh", "atelier-e2b"],
     &["atelier-sandbox", "atelier-environment"],
     &["atelier-run"],
     &["atelier-server", "atelier-client"],
@@ -21,14 +30,18 @@ const LAYERS: &[&[&str]] = &[
 
 /// What only sees the API and its own side, though it stands high.
 const ONLY: &[(&str, &[&str])] = &[
-    ("atelier-client", &["atelier-api", "atelier-config"]),
+    // Of the guest it sees the client and the protocol.
+    ("atelier-client", &["atelier-api", "atelier-config", "atelier-guest"]),
     ("atelier-cli", &["atelier-api", "atelier-config", "atelier-client"]),
 ];
 
 /// Heavy dependencies with the crates that may name them.
 const OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["atelier-store", "atelier-auth", "atelier-sandbox", "atelier-run"]),
-    ("axum", &["atelier-server"]),
+    ("axum", &["atelier-server", "atelier-e2b"]),
+    ("rustls", &["atelier-ingress", "atelier-image"]),
+    ("russh", &["atelier-ssh"]),
+    ("reqwest", &["atelier-image"]),
     ("clap", &["atelier-cli"]),
     ("smoltcp", &["atelier-net"]),
     ("ipstack", &["atelier-net"]),

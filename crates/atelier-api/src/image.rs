@@ -119,7 +119,12 @@ pub struct ImagesRemoved {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TemplateSpec {
-    /// The image it starts from.
+    /// A recipe that comes with Atelier: `base` or `code-interpreter`. What else is given here
+    /// counts more, and its setup comes after the recipe's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
+    /// The image or template it starts from.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub image: String,
     /// A git repository, or a folder of this machine, that is put into `workdir`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,15 +132,16 @@ pub struct TemplateSpec {
     /// The branch, tag or commit of the repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
-    /// Shell commands that run once, in order.
+    /// Shell commands that run once, in order, as root.
     pub setup: Vec<String>,
     /// Variables of the setup and of every command later.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
-    /// The user of setup and of later commands; the image's when absent.
+    /// The user of later commands; the image's when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The folder where setup and later commands start.
+    /// The folder where later commands start, and where the repository lies (`/workspace` when
+    /// absent).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
     /// A command that is started with every sandbox of the template.

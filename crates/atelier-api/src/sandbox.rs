@@ -33,6 +33,8 @@ pub enum Expiry {
     Kill,
     /// It is paused: processes, memory and files are kept.
     Pause,
+    /// It is stopped: only its files are kept.
+    Stop,
 }
 
 /// What the network of a sandbox lets through. In the mode `open` an `allow` rule is an exception

@@ -29,6 +29,15 @@ pub struct Status {
     /// Where web servers inside environments are reached, if they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress: Option<String>,
+    /// Where the ingress speaks TLS, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
+    /// What stands behind `PORT-ID.` in the host names of sandboxes, with the port if one is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// Where the SSH server listens that leads into sandboxes, if it does: `host:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<String>,
     /// Environments by state.
     pub environments: EnvCounts,
     /// Resident memory of the control plane, in bytes.

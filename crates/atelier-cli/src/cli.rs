@@ -3,20 +3,22 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    audit, completions, config, docs, doctor, env, init, man, run, serve, status, stop, version,
+    audit, completions, config, docs, doctor, env, image, init, man, run, runtime, sandbox, serve,
+    snapshot, status, stop, template, token, version,
 };
 
 /// A self-hosted workshop for developers and AI agents.
 ///
-/// Each environment is an isolated copy of your project, made in milliseconds, in which commands
-/// and agents run without touching yours.
+/// An environment is an isolated copy of your project, made in milliseconds, in which commands and
+/// agents run without touching yours. A sandbox is a machine of its own, from an image, a template
+/// or a snapshot.
 #[derive(Debug, Parser)]
 #[command(
     name = "atelier",
     subcommand_required = true,
     arg_required_else_help = true,
     disable_help_subcommand = true,
-    after_help = "Begin with: atelier run fix-login -- npm test"
+    after_help = BEGIN
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -31,6 +33,21 @@ pub(crate) enum Command {
     /// Create, list, compare, apply and remove environments
     #[command(subcommand, visible_alias = "environment")]
     Env(Box<env::EnvCommand>),
+    /// Create, enter, copy, pause, fork and remove sandboxes: isolated machines
+    #[command(subcommand, visible_alias = "sb")]
+    Sandbox(Box<sandbox::SandboxCommand>),
+    /// List and remove saved states of sandboxes
+    #[command(subcommand)]
+    Snapshot(snapshot::SnapshotCommand),
+    /// Build, list and remove prepared beginnings of sandboxes
+    #[command(subcommand)]
+    Template(Box<template::TemplateCommand>),
+    /// Pull, import, build and remove what sandboxes start from
+    #[command(subcommand)]
+    Image(image::ImageCommand),
+    /// List what isolates sandboxes, and what of it works on this machine
+    #[command(subcommand)]
+    Runtime(runtime::RuntimeCommand),
     /// Show how the control plane is
     Status(status::StatusArgs),
     /// Stop the control plane; environments go on
@@ -43,6 +60,9 @@ pub(crate) enum Command {
     Init(init::InitArgs),
     /// Run the control plane (commands start it by themselves)
     Serve(serve::ServeArgs),
+    /// Make, list and revoke keys of the API
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Show who changed what
     Audit(audit::AuditArgs),
     /// Follow what happens, a JSON object on each line
@@ -65,6 +85,12 @@ impl Command {
     pub(crate) const fn json(&self) -> bool {
         match self {
             Self::Env(command) => command.json(),
+            Self::Sandbox(command) => command.json(),
+            Self::Snapshot(command) => command.json(),
+            Self::Template(command) => command.json(),
+            Self::Image(command) => command.json(),
+            Self::Runtime(command) => command.json(),
+            Self::Token(command) => command.json(),
             Self::Status(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Config(args) => args.json,
@@ -82,15 +108,73 @@ impl Command {
     }
 }
 
-/// The whole command line, for reference pages.
+/// Commands by what they are for, in the order in which users need them.
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("Work on a project", &["run", "env", "init"]),
+    ("Sandboxes", &["sandbox", "snapshot", "template", "image", "runtime"]),
+    (
+        "The control plane",
+        &["status", "stop", "doctor", "config", "serve", "token", "audit", "events"],
+    ),
+    ("Reference", &["openapi", "completions", "man", "version"]),
+];
+
+/// The help of `atelier` itself. clap puts all subcommands under one heading; here each group has
+/// its own.
+const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}{after-help}";
+
+/// The whole command line, as `--help` shows it.
 #[must_use]
 pub fn command_line() -> clap::Command {
-    Cli::command()
+    let command = Cli::command();
+    let help = grouped(&command);
+    command.help_template(TEMPLATE).after_help(help)
 }
+
+/// Every group with its commands, and what else `--help` says.
+fn grouped(command: &clap::Command) -> String {
+    let heading = command.get_styles().get_header();
+    let literal = command.get_styles().get_literal();
+    let (heading, plain) = (heading.render(), heading.render_reset());
+    let mut text = String::new();
+    for (title, names) in GROUPS {
+        text.push_str(&format!("{heading}{title}:{plain}\n"));
+        for name in names {
+            let found = command.find_subcommand(name);
+            let about = found.and_then(clap::Command::get_about).map(ToString::to_string);
+            let (on, off) = (literal.render(), literal.render_reset());
+            text.push_str(&format!("  {on}{name:<13}{off}{}\n", about.unwrap_or_default()));
+        }
+        text.push('\n');
+    }
+    let on = literal.render();
+    let off = literal.render_reset();
+    text.push_str(&format!(
+        "{heading}Options:{plain}\n  {on}-h, --help{off}     Say this; after a command, say what it takes\n  \
+         {on}-V, --version{off}  Say the version\n\n{BEGIN}"
+    ));
+    text
+}
+
+const BEGIN: &str = "\
+Begin with:  atelier run fix-login -- npm test             a copy of your project
+             atelier sandbox run alpine:3.20 -- uname -a   a machine of its own";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_command_that_is_shown_is_in_one_group() {
+        let mut grouped: Vec<_> =
+            GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let command = Cli::command();
+        let shown = command.get_subcommands().filter(|c| !c.is_hide_set());
+        let mut shown: Vec<_> = shown.map(clap::Command::get_name).collect();
+        grouped.sort_unstable();
+        shown.sort_unstable();
+        assert_eq!(grouped, shown);
+    }
 
     #[test]
     fn the_tree_is_sound() {

@@ -4,12 +4,13 @@ use std::env;
 use std::fs;
 use std::path::Path;
 
-use atelier_api::{ExitCode, HostPath, Problem};
+use atelier_api::{ExitCode, HostPath, Operation, Problem};
 use atelier_client::{Client, ControlPlane, Endpoint, Starter};
 use atelier_config::{Home, env_vars};
 
 use crate::failure::Failure;
 use crate::hooks::Hooks;
+use crate::progress::working;
 use crate::spawn;
 
 /// What every command starts from. Nothing is looked up before it is asked for.
@@ -52,6 +53,22 @@ impl<'a> Context<'a> {
         Ok(ControlPlane::local(client, starter))
     }
 
+    /// Calls one operation.
+    pub(crate) fn call<O: Operation>(&self, input: &O::Input) -> Result<O::Output, Failure> {
+        let plane = self.control_plane()?;
+        self.wait(async { Ok(plane.call::<O>(input).await?) })
+    }
+
+    /// Calls one operation that may take long; a terminal sees that it goes on.
+    pub(crate) fn call_slowly<O: Operation>(
+        &self,
+        what: &str,
+        input: &O::Input,
+    ) -> Result<O::Output, Failure> {
+        let plane = self.control_plane()?;
+        self.wait(working(what, async { Ok(plane.call::<O>(input).await?) }))
+    }
+
     /// Runs what waits, on this thread alone.
     pub(crate) fn wait<T>(
         &self,
@@ -62,6 +79,14 @@ impl<'a> Context<'a> {
             Problem::new("system", ExitCode::Failed, format!("no event loop can be made: {e}"))
         })?;
         runtime.block_on(work)
+    }
+
+    /// A path of the user's as an absolute one. It need not be there.
+    pub(crate) fn path(&self, given: &Path) -> Result<HostPath, Failure> {
+        if given.as_os_str().is_empty() {
+            return Err(Failure::usage("a path is empty"));
+        }
+        self.project(Some(given))
     }
 
     /// The folder that says which project is meant: the one given, or the current one. It need not

@@ -1,9 +1,11 @@
 //! How a command fails, and how that is said: what failed and why, then what to do next.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use atelier_api::{BadName, ExitCode, Fault, Problem};
 use atelier_client::ClientError;
+use atelier_client::guest::client::GuestError;
 use atelier_config::ConfigError;
 
 use crate::output::Paint;
@@ -26,6 +28,18 @@ impl Failure {
     /// A mistake in the command line.
     pub(crate) fn usage(detail: impl Into<String>) -> Self {
         Problem::new("usage", ExitCode::Usage, detail).into()
+    }
+
+    /// A file of this machine that cannot be read or written.
+    pub(crate) fn of_file(what: &str, path: &Path, error: &io::Error) -> Self {
+        let exit = match error.kind() {
+            io::ErrorKind::NotFound => ExitCode::NotFound,
+            io::ErrorKind::PermissionDenied => ExitCode::NotPermitted,
+            io::ErrorKind::AlreadyExists => ExitCode::Conflict,
+            _ => ExitCode::Failed,
+        };
+        let detail = format!("{} cannot be {what}: {error}", path.display());
+        Problem::new("file.failed", exit, detail).into()
     }
 
     /// Says it on standard error and gives the exit code.
@@ -66,6 +80,12 @@ impl From<Problem> for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         Problem::from(error).into()
+    }
+}
+
+impl From<GuestError> for Failure {
+    fn from(error: GuestError) -> Self {
+        error.into_problem().into()
     }
 }
 

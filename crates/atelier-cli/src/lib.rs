@@ -11,12 +11,14 @@ mod context;
 mod default_name;
 mod failure;
 mod hooks;
+mod inside;
 mod output;
+mod progress;
 mod run;
 mod spawn;
 mod variables;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 
 pub use cli::command_line;
 pub use hooks::{Hooks, ServeOptions};
@@ -27,7 +29,7 @@ use crate::failure::Failure;
 
 /// Does what the process's arguments say and gives the code that it ends with.
 pub fn main(hooks: &dyn Hooks) -> std::process::ExitCode {
-    let mut command = Cli::command().version(hooks.version());
+    let mut command = command_line().version(hooks.version());
     let parsed = command
         .try_get_matches_from_mut(std::env::args_os())
         .and_then(|matches| Cli::from_arg_matches(&matches));

@@ -133,7 +133,16 @@ pub(crate) fn visible(text: &str) -> String {
 
 /// How long ago something was, in its largest unit.
 pub(crate) fn age(since: Timestamp) -> String {
-    let seconds = Timestamp::now().duration_since(since).as_secs().max(0);
+    unit(Timestamp::now().duration_since(since).as_secs())
+}
+
+/// How long it is from `now` until something, in its largest unit.
+pub(crate) fn until(then: Timestamp, now: Timestamp) -> String {
+    unit(then.duration_since(now).as_secs())
+}
+
+fn unit(seconds: i64) -> String {
+    let seconds = seconds.max(0);
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m", seconds / 60),

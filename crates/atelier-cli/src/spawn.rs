@@ -1,9 +1,12 @@
-//! The one place that starts a process: the control plane in the background.
+//! The one place that starts a process: the control plane in the background, and programs that this
+//! one becomes.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -37,6 +40,17 @@ pub(crate) fn control_plane(home: &Home, arguments: &[String]) -> Result<Child, 
         command.env_remove(name);
     }
     command.spawn().map_err(|e| failed("its process", &e))
+}
+
+/// Becomes another program. It comes back only when that is not possible.
+pub(crate) fn become_program(program: &str, arguments: &[OsString]) -> Problem {
+    let error = Command::new(program).args(arguments).exec();
+    let exit = match error.kind() {
+        io::ErrorKind::NotFound => ExitCode::Configuration,
+        _ => ExitCode::Failed,
+    };
+    Problem::new("program.missing", exit, format!("{program} cannot be run: {error}"))
+        .hint(format!("install {program}; Debian, Ubuntu: apt install openssh-client"))
 }
 
 /// This program; the kernel's own link to it when the file was replaced meanwhile.

@@ -46,6 +46,11 @@ impl Client {
         &self.endpoint
     }
 
+    /// The headers that every request carries, whatever it asks for.
+    pub(crate) fn headers(&self) -> (&str, Option<&str>) {
+        (&self.version, self.token.as_deref())
+    }
+
     /// Connects, and keeps the connection for the next call.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::time::Duration;
 use atelier_api::session::ToServer;
 use atelier_api::system::{Nothing, SystemStop};
 use atelier_api::{Effect, ExitCode, Operation, Problem};
+use atelier_guest::client::Guest;
 use tokio::time::{Instant, sleep};
 
 use crate::endpoint::Peer;
@@ -109,6 +110,27 @@ impl<'a> ControlPlane<'a> {
     /// As [`Client::events`], and [`ClientError::Start`].
     pub async fn events(&self) -> Result<Events, ClientError> {
         self.through(true, async |client: &Client| client.events().await).await
+    }
+
+    /// The guest of a sandbox, by way of the control plane: its processes, files and ports. What
+    /// it gives has answered already.
+    ///
+    /// # Errors
+    /// When there is no such sandbox, when it does not run, and as [`ControlPlane::call`].
+    pub async fn guest(&self, sandbox: &str) -> Result<Guest, ClientError> {
+        self.through(true, async |client: &Client| {
+            let guest = client.guest(sandbox);
+            guest.health().await.map_err(|error| client.of_guest(error))?;
+            Ok(guest)
+        })
+        .await
+    }
+
+    /// The same guest for a command that runs in it already: through whichever control plane
+    /// there is, of any version, and without waiting for it to answer.
+    #[must_use]
+    pub fn guest_again(&self, sandbox: &str) -> Guest {
+        self.client.of_any_version().guest(sandbox)
     }
 
     /// Stops the control plane, of whatever version, and waits until its process has ended

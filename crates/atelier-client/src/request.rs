@@ -76,7 +76,7 @@ fn text(value: &Value) -> Option<String> {
 }
 
 /// Percent-encodes all but the unreserved characters (RFC 3986 section 2.3).
-fn escape(target: &mut String, text: &str) {
+pub(crate) fn escape(target: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             target.push(char::from(byte));

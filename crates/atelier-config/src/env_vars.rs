@@ -44,6 +44,24 @@ pub const GRANTS: &str = "ATELIER_GRANTS";
 pub const IDLE_STOP: &str = "ATELIER_IDLE_STOP";
 /// Where web servers inside environments are reached.
 pub const INGRESS: &str = "ATELIER_INGRESS";
+/// What isolates new sandboxes.
+pub const SANDBOX_RUNTIME: &str = "ATELIER_SANDBOX_RUNTIME";
+/// What new sandboxes start from.
+pub const SANDBOX_FROM: &str = "ATELIER_SANDBOX_FROM";
+/// The domain of sandboxes.
+pub const DOMAIN: &str = "ATELIER_DOMAIN";
+/// Where the ingress speaks TLS.
+pub const TLS: &str = "ATELIER_TLS";
+/// The certificate of the ingress.
+pub const TLS_CERTIFICATE: &str = "ATELIER_TLS_CERTIFICATE";
+/// The key of the certificate.
+pub const TLS_KEY: &str = "ATELIER_TLS_KEY";
+/// Where the SSH server listens.
+pub const SSH: &str = "ATELIER_SSH";
+/// Mirrors of registries.
+pub const MIRRORS: &str = "ATELIER_MIRRORS";
+/// Registries without TLS.
+pub const INSECURE: &str = "ATELIER_INSECURE_REGISTRIES";
 /// Turns colours off.
 pub const NO_COLOR: &str = "NO_COLOR";
 
@@ -85,6 +103,35 @@ pub const READ: &[Variable] = &[
     ),
     variable(IDLE_STOP, "30m", "A sandbox without commands is stopped after this time; never."),
     variable(INGRESS, "127.0.0.1:4780", "Where web servers in environments are reached; off."),
+    variable(SANDBOX_RUNTIME, "oci", "What isolates new sandboxes."),
+    variable(
+        SANDBOX_FROM,
+        "debian:bookworm-slim",
+        "The template, snapshot or image that new sandboxes start from.",
+    ),
+    variable(
+        DOMAIN,
+        "localhost",
+        "The domain below which ports of sandboxes have names: PORT-ID.DOMAIN.",
+    ),
+    variable(TLS, "off", "Where the ingress speaks TLS, such as 127.0.0.1:4443; off."),
+    variable(
+        TLS_CERTIFICATE,
+        "from the home's own authority",
+        "A file with the certificates for *.DOMAIN, in PEM.",
+    ),
+    variable(TLS_KEY, "not set", "The file with the key of that certificate, in PEM."),
+    variable(SSH, "127.0.0.1:4722", "Where the SSH server of sandboxes listens; off."),
+    variable(
+        MIRRORS,
+        "none",
+        "Mirrors of registries, such as docker.io=http://127.0.0.1:5000, separated by commas.",
+    ),
+    variable(
+        INSECURE,
+        "loopback only",
+        "Registries that are spoken to without TLS, separated by commas.",
+    ),
     variable(NO_COLOR, "not set", "Any value turns colours off (https://no-color.org)."),
 ];
 

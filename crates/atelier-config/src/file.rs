@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use atelier_api::env::NetworkMode;
@@ -24,6 +24,33 @@ struct File {
     resources: Limits,
     grants: Option<Vec<String>>,
     idle_stop: Option<Idle>,
+    sandboxes: Sandboxes,
+    domain: Option<String>,
+    tls: Tls,
+    ssh: Option<Ingress>,
+    images: Images,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Sandboxes {
+    runtime: Option<String>,
+    from: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Tls {
+    listen: Option<Ingress>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Images {
+    mirrors: Option<Vec<String>>,
+    insecure: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -128,6 +155,15 @@ fn parse(text: &str, path: &Path) -> Result<Layer, ConfigError> {
         disk: file.resources.disk.map(|v| v.0),
         grants: file.grants,
         idle_stop: file.idle_stop.map(|v| v.0),
+        sandbox_runtime: file.sandboxes.runtime,
+        sandbox_from: file.sandboxes.from,
+        domain: file.domain,
+        tls: file.tls.listen.map(|v| v.0),
+        tls_certificate: file.tls.certificate,
+        tls_key: file.tls.key,
+        ssh: file.ssh.map(|v| v.0),
+        mirrors: file.images.mirrors,
+        insecure: file.images.insecure,
     })
 }
 
@@ -155,7 +191,9 @@ mod tests {
             "log: {level: debug, format: json}\nlisten: 127.0.0.1:4700\ningress: off\nruntime: host\n\
              network:\n  mode: allowlist\n  allow: [\"example.org:443\"]\n\
              resources: {memory: 2GiB, cpus: 1.5, processes: 100, disk: 1073741824}\n\
-             grants: [ssh]\nidle_stop: never\n",
+             grants: [ssh]\nidle_stop: never\nsandboxes: {runtime: qemu, from: alpine}\n\
+             domain: box.example\ntls: {listen: 127.0.0.1:4443, certificate: /c.pem, key: /k.pem}\n\
+             ssh: off\nimages: {mirrors: [\"docker.io=http://127.0.0.1:5000\"], insecure: [r.lan]}\n",
         )
         .unwrap();
         assert_eq!(layer.log_level.as_deref(), Some("debug"));
@@ -168,6 +206,15 @@ mod tests {
         assert_eq!(layer.processes, Some(100));
         assert_eq!(layer.disk, Some(1 << 30));
         assert_eq!(layer.idle_stop, Some(None));
+        assert_eq!(layer.sandbox_runtime.as_deref(), Some("qemu"));
+        assert_eq!(layer.sandbox_from.as_deref(), Some("alpine"));
+        assert_eq!(layer.domain.as_deref(), Some("box.example"));
+        assert_eq!(layer.tls, Some(Some("127.0.0.1:4443".parse().unwrap())));
+        assert_eq!(layer.tls_certificate, Some("/c.pem".into()));
+        assert_eq!(layer.tls_key, Some("/k.pem".into()));
+        assert_eq!(layer.ssh, Some(None));
+        assert_eq!(layer.mirrors.unwrap(), ["docker.io=http://127.0.0.1:5000"]);
+        assert_eq!(layer.insecure.unwrap(), ["r.lan"]);
     }
 
     #[test]

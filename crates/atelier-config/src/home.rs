@@ -74,4 +74,19 @@ impl Home {
     pub fn sandboxes(&self) -> PathBuf {
         self.root.join("sandboxes")
     }
+    /// Images, by what is in them.
+    #[must_use]
+    pub fn images(&self) -> PathBuf {
+        self.root.join("images")
+    }
+    /// Saved states of sandboxes.
+    #[must_use]
+    pub fn snapshots(&self) -> PathBuf {
+        self.root.join("snapshots")
+    }
+    /// Files that were sent for templates, until they are built.
+    #[must_use]
+    pub fn uploads(&self) -> PathBuf {
+        self.root.join("uploads")
+    }
 }

@@ -41,6 +41,24 @@ pub struct Layer {
     pub grants: Option<Vec<String>>,
     /// `idle_stop`; the inner `None` is "never".
     pub idle_stop: Option<Option<Duration>>,
+    /// `sandboxes.runtime`
+    pub sandbox_runtime: Option<String>,
+    /// `sandboxes.from`
+    pub sandbox_from: Option<String>,
+    /// `domain`
+    pub domain: Option<String>,
+    /// `tls.listen`; the inner `None` is "off".
+    pub tls: Option<Option<SocketAddr>>,
+    /// `tls.certificate`
+    pub tls_certificate: Option<PathBuf>,
+    /// `tls.key`
+    pub tls_key: Option<PathBuf>,
+    /// `ssh`; the inner `None` is "off".
+    pub ssh: Option<Option<SocketAddr>>,
+    /// `images.mirrors`, as `registry=URL`.
+    pub mirrors: Option<Vec<String>>,
+    /// `images.insecure`
+    pub insecure: Option<Vec<String>>,
 }
 
 /// What a project's `atelier.yaml` sets, and what the command line needs of it besides.
@@ -78,6 +96,15 @@ impl Layer {
             disk: read(env_vars::DISK, get, |t| in_words(units::parse_size(t)))?,
             grants: get(env_vars::GRANTS)?.map(|text| list(&text)),
             idle_stop: read(env_vars::IDLE_STOP, get, parse_idle)?,
+            sandbox_runtime: get(env_vars::SANDBOX_RUNTIME)?,
+            sandbox_from: get(env_vars::SANDBOX_FROM)?,
+            domain: get(env_vars::DOMAIN)?,
+            tls: read(env_vars::TLS, get, |t| parse_address(t, "off"))?,
+            tls_certificate: get(env_vars::TLS_CERTIFICATE)?.map(PathBuf::from),
+            tls_key: get(env_vars::TLS_KEY)?.map(PathBuf::from),
+            ssh: read(env_vars::SSH, get, |t| parse_address(t, "off"))?,
+            mirrors: get(env_vars::MIRRORS)?.map(|text| list(&text)),
+            insecure: get(env_vars::INSECURE)?.map(|text| list(&text)),
         })
     }
 
@@ -126,6 +153,15 @@ impl Layer {
             disk: self.disk.or(below.disk),
             grants: self.grants.or(below.grants),
             idle_stop: self.idle_stop.or(below.idle_stop),
+            sandbox_runtime: self.sandbox_runtime.or(below.sandbox_runtime),
+            sandbox_from: self.sandbox_from.or(below.sandbox_from),
+            domain: self.domain.or(below.domain),
+            tls: self.tls.or(below.tls),
+            tls_certificate: self.tls_certificate.or(below.tls_certificate),
+            tls_key: self.tls_key.or(below.tls_key),
+            ssh: self.ssh.or(below.ssh),
+            mirrors: self.mirrors.or(below.mirrors),
+            insecure: self.insecure.or(below.insecure),
         }
     }
 }

@@ -30,7 +30,16 @@ impl Home {
     /// # Errors
     /// [`ConfigError`] with the folder that could not be made.
     pub fn prepare(&self) -> Result<(), ConfigError> {
-        let below = [self.keys(), self.bin(), self.bases(), self.environments(), self.sandboxes()];
+        let below = [
+            self.keys(),
+            self.bin(),
+            self.bases(),
+            self.environments(),
+            self.sandboxes(),
+            self.images(),
+            self.snapshots(),
+            self.uploads(),
+        ];
         folder(self.root(), true)?;
         below.iter().try_for_each(|path| folder(path, false))
     }

@@ -76,6 +76,24 @@ pub struct Settings {
     pub grants: Setting<Vec<String>>,
     /// `idle_stop`: a sandbox without commands is stopped after this time.
     pub idle_stop: Setting<Option<Duration>>,
+    /// `sandboxes.runtime`: what isolates a new sandbox.
+    pub sandbox_runtime: Setting<String>,
+    /// `sandboxes.from`: the template, snapshot or image of a new sandbox.
+    pub sandbox_from: Setting<String>,
+    /// `domain`: ports of sandboxes are `PORT-ID.DOMAIN`.
+    pub domain: Setting<String>,
+    /// `tls.listen`: where the ingress speaks TLS.
+    pub tls: Setting<Option<SocketAddr>>,
+    /// `tls.certificate`: a PEM file, instead of the home's own authority.
+    pub tls_certificate: Setting<Option<PathBuf>>,
+    /// `tls.key`: its key.
+    pub tls_key: Setting<Option<PathBuf>>,
+    /// `ssh`: where the SSH server listens.
+    pub ssh: Setting<Option<SocketAddr>>,
+    /// `images.mirrors`, as `registry=URL`.
+    pub mirrors: Setting<Vec<String>>,
+    /// `images.insecure`: registries without TLS.
+    pub insecure: Setting<Vec<String>>,
 }
 
 /// One setting for `atelier config`.
@@ -93,6 +111,8 @@ pub struct Row {
 /// and low enough that a fork bomb leaves the machine usable.
 pub const DEFAULT_PROCESSES: u64 = 8192;
 const DEFAULT_INGRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4780);
+const DEFAULT_FROM: &str = "debian:bookworm-slim";
+const DEFAULT_SSH: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4722);
 const DEFAULT_IDLE_STOP: Duration = Duration::from_secs(30 * 60);
 
 impl Settings {
@@ -133,6 +153,15 @@ impl Settings {
             disk: pick(layers, |l| l.disk.map(Some), None),
             grants: pick(layers, |l| l.grants.clone(), Vec::new()),
             idle_stop: pick(layers, |l| l.idle_stop, Some(DEFAULT_IDLE_STOP)),
+            sandbox_runtime: pick(layers, |l| l.sandbox_runtime.clone(), "oci".to_owned()),
+            sandbox_from: pick(layers, |l| l.sandbox_from.clone(), DEFAULT_FROM.to_owned()),
+            domain: pick(layers, |l| l.domain.clone(), "localhost".to_owned()),
+            tls: pick(layers, |l| l.tls, None),
+            tls_certificate: pick(layers, |l| l.tls_certificate.clone().map(Some), None),
+            tls_key: pick(layers, |l| l.tls_key.clone().map(Some), None),
+            ssh: pick(layers, |l| l.ssh, Some(DEFAULT_SSH)),
+            mirrors: pick(layers, |l| l.mirrors.clone(), Vec::new()),
+            insecure: pick(layers, |l| l.insecure.clone(), Vec::new()),
         }
     }
 
@@ -175,8 +204,21 @@ impl Settings {
             row("resources.disk", &self.disk, size),
             row("grants", &self.grants, |v| v.join(", ")),
             row("idle_stop", &self.idle_stop, |v| v.map_or("never".into(), units::format_duration)),
+            row("sandboxes.runtime", &self.sandbox_runtime, Clone::clone),
+            row("sandboxes.from", &self.sandbox_from, Clone::clone),
+            row("domain", &self.domain, Clone::clone),
+            row("tls.listen", &self.tls, |v| or(v, "off")),
+            row("tls.certificate", &self.tls_certificate, path),
+            row("tls.key", &self.tls_key, path),
+            row("ssh", &self.ssh, |v| or(v, "off")),
+            row("images.mirrors", &self.mirrors, |v| v.join(", ")),
+            row("images.insecure", &self.insecure, |v| v.join(", ")),
         ]
     }
+}
+
+fn path(path: &Option<PathBuf>) -> String {
+    path.as_ref().map_or_else(String::new, |path| path.display().to_string())
 }
 
 /// The strongest layer's value. `layers` begins with the strongest.

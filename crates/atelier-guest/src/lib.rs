@@ -12,6 +12,9 @@ pub mod client;
 #[cfg(feature = "launch")]
 pub mod host;
 
+#[cfg(feature = "machine")]
+pub mod machine;
+
 #[cfg(feature = "serve")]
 pub mod server;
 

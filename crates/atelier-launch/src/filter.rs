@@ -10,7 +10,8 @@ use seccompiler::{
     SeccompRule, TargetArch, sock_filter,
 };
 
-use crate::error::{LaunchError, Result};
+use crate::error::{At as _, LaunchError, Result};
+use crate::sys;
 
 #[cfg(target_arch = "x86_64")]
 const ARCH: TargetArch = TargetArch::x86_64;
@@ -112,13 +113,13 @@ pub fn programs() -> Result<[BpfProgram; 2]> {
     })
 }
 
-/// Installs the programs for this process and all of its future children.
+/// Installs the programs for this process and all of its future children. It takes either
+/// `no_new_privs` or CAP_SYS_ADMIN.
 pub fn install(programs: &[BpfProgram]) -> Result<()> {
     for program in programs {
-        seccompiler::apply_filter(program).map_err(|error| {
-            LaunchError::new("install the system call filter", error.to_string())
-                .hint("The kernel needs CONFIG_SECCOMP_FILTER.")
-        })?;
+        sys::set_filter(program)
+            .step("install the system call filter")
+            .map_err(|error| error.hint("The kernel needs CONFIG_SECCOMP_FILTER."))?;
     }
     Ok(())
 }

@@ -47,6 +47,15 @@ impl Void {
         make().at("prepare the empty directory", place)
     }
 
+    /// Makes them in a tmpfs at `place` inside, which something else will be mounted over.
+    pub fn inside(root: &Root, place: &Path) -> Result<Self> {
+        root.tmpfs(place, 0o700)?;
+        let (dir, file) = (place.join("dir"), place.join("file"));
+        let (dir, file) = (root.ensure_dir(&dir, 0o555)?, root.ensure_file(&file)?);
+        root.seal(place)?;
+        Ok(Self { dir, file })
+    }
+
     /// Covers what is at `path` inside, if it is there.
     pub fn mask(&self, root: &Root, path: &Path) -> Result<()> {
         match root.open(path) {

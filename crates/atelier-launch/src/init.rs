@@ -12,13 +12,15 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{dup2_stdin, sethostname};
+use seccompiler::BpfProgram;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{At as _, LaunchError, Result};
 use crate::hide::{self, Void};
+use crate::image::{self, Luggage};
 use crate::launch::{Clock, Hooks, Served, send_fd};
 use crate::root::Root;
-use crate::spec::{LaunchSpec, MountSource, Network, StepTime};
+use crate::spec::{LaunchSpec, MountSource, Network, RootSource, StepTime};
 use crate::{confine, filter, layers, mountinfo, namespace, sys, system, view};
 
 /// The name of the socket in the sandbox's directory.
@@ -48,6 +50,8 @@ pub struct Held {
     pub network: Option<UnixStream>,
     /// Keeps a second sandbox off the same layers.
     pub lock: File,
+    /// For the root of an image.
+    pub luggage: Option<Luggage>,
 }
 
 impl Held {
@@ -55,6 +59,7 @@ impl Held {
     pub fn fds(&self) -> Vec<RawFd> {
         let mut fds = vec![self.line.as_raw_fd(), self.lock.as_raw_fd()];
         fds.extend(self.network.as_ref().map(AsRawFd::as_raw_fd));
+        fds.extend(self.luggage.iter().flat_map(Luggage::fds));
         fds
     }
 }
@@ -63,27 +68,28 @@ impl Held {
 pub fn main(spec: &LaunchSpec, hooks: &Hooks<'_>, mut held: Held, detached: Result<()>) {
     let mut notes = Vec::new();
     let mut clock = Clock::start();
-    let listener = detached.and_then(|()| prepare(spec, hooks, &held, &mut notes, &mut clock));
-    let reply = match &listener {
+    let ready = detached.and_then(|()| prepare(spec, hooks, &mut held, &mut notes, &mut clock));
+    let reply = match &ready {
         Ok(_) => Reply::Ready { notes, steps: clock.steps },
         Err(error) => Reply::Failed(error.clone()),
     };
     // A launcher that has gone does not matter any more: PID 1 is on record.
     drop(serde_json::to_vec(&reply).map(|text| held.line.write_all(&text)));
-    let Held { line, network: _network, lock: _lock } = held;
+    let Held { line, network: _network, lock: _lock, luggage: _ } = held;
     drop(line);
-    if let Ok(listener) = listener {
+    if let Ok((listener, _range)) = ready {
         (hooks.serve)(Served { listener });
     }
 }
 
+/// Returns what it serves at, and what it must keep open as long as it lives.
 fn prepare(
     spec: &LaunchSpec,
     hooks: &Hooks<'_>,
-    held: &Held,
+    held: &mut Held,
     notes: &mut Vec<String>,
     clock: &mut Clock,
-) -> Result<UnixListener> {
+) -> Result<(UnixListener, Option<File>)> {
     namespace::enter_inner()?;
     clock.mark("namespaces");
     let programs = if spec.seccomp { Some(filter::programs()?) } else { None };
@@ -93,21 +99,41 @@ fn prepare(
     clock.mark("gate and socket");
     connect(spec, hooks, held.network.as_ref())?;
     clock.mark("network");
-    enter_view(spec, notes, clock)?;
+    let range = match (&spec.root, held.luggage.take()) {
+        (RootSource::Image { layers }, Some(luggage)) => {
+            image::open_ports();
+            luggage.enter(spec, layers, notes, clock)?
+        }
+        _ => {
+            enter_view(spec, notes, clock)?;
+            None
+        }
+    };
     sethostname(&spec.hostname).step("set the hostname")?;
     let mut keep = held.fds();
     keep.push(listener.as_raw_fd());
+    keep.extend(range.as_ref().map(AsRawFd::as_raw_fd));
     sys::close_all_but(&keep).step("close the host's files")?;
-    confine::limit_core()?;
-    confine::drop_capabilities()?;
-    confine::no_new_privileges()?;
-    confine::shut_from_inside()?;
+    give_up_powers(spec, programs.as_ref().map_or(&[], |programs| programs))?;
     clock.mark("give up powers");
-    if let Some(programs) = programs {
-        filter::install(&programs)?;
+    Ok((listener, range))
+}
+
+fn give_up_powers(spec: &LaunchSpec, filter: &[BpfProgram]) -> Result<()> {
+    confine::limit_core()?;
+    match spec.root {
+        RootSource::Machine => {
+            confine::drop_capabilities()?;
+            confine::no_new_privileges()?;
+            filter::install(filter)?;
+        }
+        // `sudo` works in an image, so here the filter takes a capability that goes after it.
+        RootSource::Image { .. } => {
+            filter::install(filter)?;
+            confine::drop_image_capabilities()?;
+        }
     }
-    clock.mark("install the filter");
-    Ok(listener)
+    confine::shut_from_inside()
 }
 
 fn wait_for_go(mut line: &UnixStream) -> Result<()> {
@@ -149,7 +175,7 @@ fn connect(spec: &LaunchSpec, hooks: &Hooks<'_>, network: Option<&UnixStream>) -
 /// Assembles the view and makes it the root.
 fn enter_view(spec: &LaunchSpec, notes: &mut Vec<String>, clock: &mut Clock) -> Result<()> {
     umask(Mode::from_bits_truncate(0o022));
-    let real_root = namespace::isolate_mounts()?;
+    let real_root = namespace::isolate_mounts(!nix::unistd::geteuid().is_root())?;
     let hidden = hide::hidden(spec);
     let table = std::fs::read("/proc/self/mountinfo")
         .step("read the mounts")
@@ -207,7 +233,7 @@ fn add_mount(root: &Root, target: &Path, source: &MountSource) -> Result<()> {
 }
 
 /// Standard input from the sandbox's own `/dev/null`, so that no file of the host's stays open.
-fn own_null() -> Result<()> {
+pub fn own_null() -> Result<()> {
     let null = Path::new("/dev/null");
     dup2_stdin(open(null, OFlag::O_RDWR, Mode::empty()).at("open", null)?).at("open", null)
 }

@@ -22,10 +22,11 @@ use nix::unistd::{ForkResult, Pid, UnlinkatFlags, dup2_stderr, dup2_stdin, dup2_
 use nix::unistd::{setsid, unlinkat};
 
 use crate::error::{At as _, LaunchError, Result};
+use crate::image::Outside;
 use crate::init::{self, Held, Reply};
 use crate::instance::Instance;
-use crate::spec::{LaunchSpec, Network, Report, Started, StepTime};
-use crate::{cgroup, confine, grants, layers, namespace, sys};
+use crate::spec::{LaunchSpec, Network, Report, RootSource, Started, StepTime};
+use crate::{MAX_LAYERS, cgroup, confine, grants, layers, namespace, sys, users};
 
 /// Where programs are looked for, as login programs set it; names are resolved inside.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -115,7 +116,8 @@ pub fn launch(spec: &LaunchSpec, hooks: &Hooks<'_>) -> Result<Started> {
     clock.mark("cgroups");
     let (network, netstack) = start_netstack(spec, hooks, &dir)?;
     clock.mark("network stack");
-    let started = start_init(spec, hooks, &dir, (network, lock), netstack, clock);
+    let started = prepare_root(spec, &mut clock)
+        .and_then(|root| start_init(spec, hooks, &dir, (network, lock, root), netstack, clock));
     if started.is_err() {
         sweep(&dir, netstack);
     }
@@ -126,7 +128,16 @@ fn check(spec: &LaunchSpec) -> Result<()> {
     grants::check(&spec.grants)?;
     let paths = [&spec.dir, &spec.home, &spec.layers_dir, &spec.user_home];
     let targets = spec.mounts.iter().map(|mount| &mount.target);
-    for path in paths.into_iter().chain(targets) {
+    let layers = match &spec.root {
+        RootSource::Machine => &[][..],
+        RootSource::Image { layers } => layers,
+    };
+    if layers.len() > MAX_LAYERS {
+        let why = format!("an overlay takes up to {MAX_LAYERS}");
+        return Err(LaunchError::new(&format!("use {} layers", layers.len()), why));
+    }
+    spec.id_base.map_or(Ok(()), users::check_base)?;
+    for path in paths.into_iter().chain(targets).chain(layers) {
         let plain = path.is_absolute() && !path.components().any(|c| c.as_os_str() == "..");
         if !plain || path.parent().is_none() {
             let why = "it must be absolute, without `..`, and not `/`";
@@ -192,19 +203,31 @@ fn start_netstack(
     Ok((Some(ours), Some(pid)))
 }
 
+/// What the sandbox's root needs from outside, and what there is to say about it.
+fn prepare_root(spec: &LaunchSpec, clock: &mut Clock) -> Result<(Option<Outside>, Vec<String>)> {
+    let mut notes = Vec::new();
+    let outside = match &spec.root {
+        RootSource::Machine => None,
+        RootSource::Image { layers } => Some(Outside::make(spec, layers, &mut notes, clock)?),
+    };
+    Ok((outside, notes))
+}
+
 fn start_init(
     spec: &LaunchSpec,
     hooks: &Hooks<'_>,
     dir: &OwnedFd,
-    (network, lock): (Option<UnixStream>, File),
+    (network, lock, root): (Option<UnixStream>, File, (Option<Outside>, Vec<String>)),
     netstack: Option<Pid>,
     mut clock: Clock,
 ) -> Result<Started> {
     let (line, theirs) = UnixStream::pair().step("make a socket pair")?;
-    namespace::enter_outer(spec)?;
+    let (mut outside, mut notes) = root;
+    namespace::enter_outer(spec, outside.as_ref().and_then(|outside| outside.users.as_ref()))?;
     clock.mark("user and process namespace");
+    let luggage = outside.as_mut().map(Outside::pack);
     let pid = in_child(move || {
-        let held = Held { line: theirs, network, lock };
+        let held = Held { line: theirs, network, lock, luggage };
         let detached = detach(dir, &held.fds());
         init::main(spec, hooks, held, detached);
     })
@@ -216,7 +239,8 @@ fn start_init(
     let ready = instance.and_then(|instance| {
         (&line).write_all(init::GO).step("speak to PID 1")?;
         clock.mark("pid file");
-        let (notes, steps) = wait_ready(&line)?;
+        let (more, steps) = wait_ready(&line)?;
+        notes.extend(more);
         clock.steps.extend(steps);
         clock.mark("wait for PID 1");
         Ok(Started { instance, notes, steps: clock.steps })
@@ -240,7 +264,7 @@ fn wait_ready(mut line: &UnixStream) -> Result<(Vec<String>, Vec<StepTime>)> {
 }
 
 /// Forks; the child does `work` and nothing else.
-fn in_child(work: impl FnOnce()) -> nix::Result<Pid> {
+pub(crate) fn in_child(work: impl FnOnce()) -> nix::Result<Pid> {
     // SAFETY: the launcher has one thread, so the child finds every lock free.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => Ok(child),

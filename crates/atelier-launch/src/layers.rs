@@ -15,6 +15,8 @@ use nix::sys::stat::{Mode, umask};
 
 /// mount(2) takes one page of options; what is longer goes through descriptors.
 const MAX_PLAIN: usize = 3000;
+/// What the layer over `/` is called.
+pub const ROOT: &str = "root";
 /// A name in the layers directory that is longer is cut and told apart by a checksum.
 const MAX_NAME: usize = 180;
 
@@ -58,24 +60,44 @@ fn operand(path: &Path, plain: bool, held: &mut Vec<OwnedFd>) -> io::Result<Vec<
 pub fn prepare(layers_dir: &Path, lower: &Path) -> io::Result<(PathBuf, PathBuf)> {
     let base = layers_dir.join(layer_name(lower));
     let (upper, work) = (base.join("upper"), base.join("work"));
-    if upper.is_dir() && work.is_dir() {
-        return Ok((upper, work));
+    if !(upper.is_dir() && work.is_dir()) {
+        let meta = lower.metadata()?;
+        let owner = nix::unistd::geteuid().is_root().then(|| (meta.uid(), meta.gid()));
+        make(&base, &upper, &work, meta.mode(), owner)?;
     }
-    private_dir(&base)?;
-    private_dir(&work)?;
-    let meta = lower.metadata()?;
+    Ok((upper, work))
+}
+
+/// The same for the root of an image, as [`ROOT`] in `layers_dir`; it belongs to whoever makes it.
+pub fn prepare_root(layers_dir: &Path, mode: u32) -> io::Result<PathBuf> {
+    let base = layers_dir.join(ROOT);
+    let (upper, work) = (base.join("upper"), base.join("work"));
+    if !(upper.is_dir() && work.is_dir()) {
+        make(&base, &upper, &work, mode, None)?;
+    }
+    Ok(base)
+}
+
+fn make(
+    base: &Path,
+    upper: &Path,
+    work: &Path,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+) -> io::Result<()> {
+    private_dir(base)?;
+    private_dir(work)?;
     // The final name appears only with the right mode: a launch that was cut short leaves no
     // layer that makes `/` look private.
     let making = base.join("making");
     let before = umask(Mode::empty());
-    let made = std::fs::DirBuilder::new().mode(meta.mode() & 0o7777).create(&making);
+    let made = std::fs::DirBuilder::new().mode(mode & 0o7777).create(&making);
     umask(before);
     ignore_existing(made)?;
-    if nix::unistd::geteuid().is_root() {
-        chown(&making, Some(meta.uid()), Some(meta.gid()))?;
+    if let Some((uid, gid)) = owner {
+        chown(&making, Some(uid), Some(gid))?;
     }
-    std::fs::rename(&making, &upper)?;
-    Ok((upper, work))
+    std::fs::rename(&making, upper)
 }
 
 /// Makes a directory that only its owner may look into, unless it is there.
@@ -92,7 +114,7 @@ fn ignore_existing(made: io::Result<()>) -> io::Result<()> {
 
 /// `/` is `root`, `/var/lib` is `root+var+lib`; `+`, `%` and odd bytes are escaped.
 fn layer_name(lower: &Path) -> String {
-    let mut name = String::from("root");
+    let mut name = String::from(ROOT);
     for part in lower.components().skip(1) {
         name.push('+');
         for byte in part.as_os_str().as_bytes() {

@@ -13,9 +13,15 @@ use nix::unistd::{chroot, fchdir, getegid, geteuid};
 use crate::error::{At as _, LaunchError, Result};
 use crate::spec::LaunchSpec;
 use crate::sys;
+use crate::users::Users;
 
-/// The user namespace, unless we are root, and the process namespace of the next child.
-pub fn enter_outer(spec: &LaunchSpec) -> Result<()> {
+/// The user namespace (one that is there already, or one of our own unless we are root), and the
+/// process namespace of the next child.
+pub fn enter_outer(spec: &LaunchSpec, users: Option<&Users>) -> Result<()> {
+    if let Some(users) = users {
+        users.enter()?;
+        return unshare(CloneFlags::CLONE_NEWPID).step("make a process namespace");
+    }
     if geteuid().is_root() {
         return unshare(CloneFlags::CLONE_NEWPID).step("make a process namespace").map_err(
             |error| {
@@ -65,14 +71,14 @@ pub fn enter_inner() -> Result<()> {
 
 /// Cuts this mount namespace's ties to the others. If we are in a chroot, returns the
 /// namespace's real root, because `pivot_root` works from there only.
-pub fn isolate_mounts() -> Result<Option<OwnedFd>> {
+pub fn isolate_mounts(in_user_namespace: bool) -> Result<Option<OwnedFd>> {
     let slash = Path::new("/");
     let private = || {
         let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(None::<&Path>, slash, None::<&Path>, flags, None::<&Path>)
             .step("make the mounts private")
     };
-    if !geteuid().is_root() {
+    if in_user_namespace {
         private()?; // the kernel makes no user namespace in a chroot, so we are in none
         return Ok(None);
     }

@@ -28,7 +28,7 @@ pub struct Check {
 }
 
 impl Check {
-    fn new(name: &str, found: Result<String, (String, String)>) -> Self {
+    pub(crate) fn new(name: &str, found: Result<String, (String, String)>) -> Self {
         let name = name.to_owned();
         match found {
             Ok(detail) => Self { name, ok: true, detail, remedy: String::new() },
@@ -53,9 +53,9 @@ pub fn probe(home: &Path) -> Vec<Check> {
     ]
 }
 
-type Found = Result<String, (String, String)>;
+pub(crate) type Found = Result<String, (String, String)>;
 
-fn missing(detail: impl Into<String>, remedy: impl Into<String>) -> Found {
+pub(crate) fn missing(detail: impl Into<String>, remedy: impl Into<String>) -> Found {
     Err((detail.into(), remedy.into()))
 }
 
@@ -265,7 +265,7 @@ fn surroundings() -> Found {
 }
 
 /// The exit code of a child that does only `work`; -1 when there was none.
-fn exit_code_of(work: impl FnOnce() -> i32) -> i32 {
+pub(crate) fn exit_code_of(work: impl FnOnce() -> i32) -> i32 {
     // SAFETY: the child makes system calls and ends; the C library keeps its allocator usable
     // in a forked child.
     match unsafe { fork() } {

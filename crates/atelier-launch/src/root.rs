@@ -33,6 +33,11 @@ impl Root {
         Ok(Self { fd })
     }
 
+    /// Takes a mount, of which `fd` is the root.
+    pub fn of(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+
     /// The root itself.
     pub fn fd(&self) -> &OwnedFd {
         &self.fd

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire;
 
-/// One sandbox of the `host` runtime, as the launcher needs to know it.
+/// One sandbox of the runtime `host` or `oci`, as the launcher needs to know it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LaunchSpec {
@@ -27,6 +27,14 @@ pub struct LaunchSpec {
     /// its `/etc/hosts`. A relaunch with the same directory finds everything again.
     #[serde(with = "wire::path")]
     pub layers_dir: PathBuf,
+    /// What the sandbox's root is made of.
+    #[serde(default)]
+    pub root: RootSource,
+    /// For [`RootSource::Image`] launched by root: the first of the 65,536 ids that stand for
+    /// 0..65536 inside. Nobody else may have them. When none is given, the launcher takes a range
+    /// that no other sandbox of this machine has.
+    #[serde(default)]
+    pub id_base: Option<u32>,
     /// Mounts on top of the view, in order: the workspace first of all.
     #[serde(default)]
     pub mounts: Vec<WorkspaceMount>,
@@ -36,22 +44,42 @@ pub struct LaunchSpec {
     /// How the sandbox reaches other machines.
     #[serde(default)]
     pub network: Network,
-    /// Names of credential groups that stay visible: see [`crate::grants`].
+    /// Names of credential groups that stay visible: see [`crate::grants`]. An image has none.
     #[serde(default)]
     pub grants: Vec<String>,
-    /// More paths to hide.
+    /// More paths to hide. In an image nothing is hidden.
     #[serde(default, with = "wire::paths")]
     pub hide_extra: Vec<PathBuf>,
     /// The home directory of the user that the sandbox works for.
     #[serde(with = "wire::path")]
     pub user_home: PathBuf,
-    /// The user that the sandbox works for. Without root it must be the launching user.
+    /// The user that the sandbox works for. Without root it must be the launching user. In an
+    /// image it does not matter: PID 1 is root there.
     pub uid: u32,
     /// The user's group.
     pub gid: u32,
     /// Whether the system call filter is installed. Off only for finding out what it breaks.
     #[serde(default = "yes")]
     pub seccomp: bool,
+}
+
+/// What the root of a sandbox is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum RootSource {
+    /// This machine's own files, without credentials.
+    #[default]
+    Machine,
+    /// The unpacked layers of an image. What the sandbox changes is in `layers_dir/root/upper`,
+    /// with the owners that it has inside, and can be frozen as a layer.
+    Image {
+        /// The layers, topmost first; up to [`crate::MAX_LAYERS`]. They are only read. A removed
+        /// file is a character device 0:0, a folder that hides those below it has the attribute
+        /// `user.overlay.opaque` = `y` (overlayfs with `userxattr`). Owners on disk are those
+        /// inside; for an ordinary user, whose own id is root's inside, see `/etc/subuid`.
+        #[serde(with = "wire::paths")]
+        layers: Vec<PathBuf>,
+    },
 }
 
 /// A directory of the host that is mounted over the view.
@@ -108,7 +136,7 @@ pub struct Started {
     /// Its processes, also written to `dir/pid`.
     pub instance: crate::Instance,
     /// What is different from the usual, a sentence each: a layer that will not persist, a mount
-    /// that is not shown.
+    /// that is not shown, a user namespace that could not be had.
     pub notes: Vec<String>,
     /// How long each step took, in order.
     pub steps: Vec<StepTime>,
@@ -153,6 +181,8 @@ mod tests {
             home: "/root/.atelier".into(),
             hostname: "a".into(),
             layers_dir: odd.clone(),
+            root: RootSource::Image { layers: vec![odd.clone()] },
+            id_base: Some(0x7000_0000),
             mounts: vec![WorkspaceMount {
                 target: odd.clone(),
                 source: MountSource::Overlay {
@@ -172,5 +202,13 @@ mod tests {
         };
         let text = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<LaunchSpec>(&text).unwrap(), spec);
+    }
+
+    #[test]
+    fn a_spec_that_says_nothing_of_a_root_means_this_machine() {
+        let text = r#"{"id": "a", "dir": "/a", "home": "/h", "hostname": "a", "layers_dir": "/l",
+                       "user_home": "/root", "uid": 0, "gid": 0}"#;
+        let spec = serde_json::from_str::<LaunchSpec>(text).unwrap();
+        assert_eq!((spec.root, spec.id_base), (RootSource::Machine, None));
     }
 }

@@ -58,13 +58,30 @@ pub fn restrict(mount: impl AsFd, attributes: u64, recursive: bool) -> io::Resul
     // SAFETY: mount_attr is plain data for which all-zero is valid.
     let mut attr: libc::mount_attr = unsafe { std::mem::zeroed() };
     attr.attr_set = attributes;
+    set_attributes(mount.as_fd(), &attr, recursive)
+}
+
+fn set_attributes(
+    mount: BorrowedFd<'_>,
+    attr: &libc::mount_attr,
+    recursive: bool,
+) -> io::Result<()> {
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
-    let (fd, size) = (mount.as_fd().as_raw_fd(), size_of_val(&attr));
+    let (fd, size, attr) = (mount.as_raw_fd(), size_of_val(attr), std::ptr::from_ref(attr));
     // SAFETY: the pointers are to live values of the sizes given.
-    let done = unsafe {
-        libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), flags, &raw const attr, size)
-    };
+    let done =
+        unsafe { libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), flags, attr, size) };
     check(done).map(drop)
+}
+
+/// Lets a detached mount show its files with the ids that the user namespace `users` maps theirs
+/// to: what belongs to 0 on disk belongs to that namespace's root.
+pub fn map_ids(mount: impl AsFd, users: BorrowedFd<'_>, recursive: bool) -> io::Result<()> {
+    // SAFETY: mount_attr is plain data for which all-zero is valid.
+    let mut attr: libc::mount_attr = unsafe { std::mem::zeroed() };
+    attr.attr_set = libc::MOUNT_ATTR_IDMAP;
+    attr.userns_fd = users.as_raw_fd() as u64;
+    set_attributes(mount.as_fd(), &attr, recursive)
 }
 
 /// Puts a detached mount on top of `target`.
@@ -82,6 +99,17 @@ pub fn pivot_here() -> io::Result<()> {
     let here = c".".as_ptr();
     // SAFETY: the pointers are to static strings.
     check(unsafe { libc::syscall(libc::SYS_pivot_root, here, here) }).map(drop)
+}
+
+/// Whether something is mounted at `path`.
+pub fn is_mount_point(path: &Path) -> bool {
+    let Ok(path) = c_path(path) else { return false };
+    // SAFETY: statx is plain data for which all-zero is valid.
+    let mut found: libc::statx = unsafe { std::mem::zeroed() };
+    let flags = libc::AT_NO_AUTOMOUNT | libc::AT_SYMLINK_NOFOLLOW;
+    // SAFETY: the pointers are to live values.
+    let done = unsafe { libc::statx(libc::AT_FDCWD, path.as_ptr(), flags, 0, &raw mut found) };
+    done == 0 && found.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0
 }
 
 /// Closes every descriptor from 3 up except those in `keep`.
@@ -124,6 +152,19 @@ pub fn prctl(option: i32, argument: u64) -> io::Result<()> {
     check(libc::c_long::from(unsafe { libc::prctl(option, argument, 0, 0, 0) })).map(drop)
 }
 
+/// Does something as root whose new files belong to another id, with all of root's powers.
+pub fn with_file_ids<T>(id: u32, work: impl FnOnce() -> T) -> io::Result<T> {
+    // Without this the powers over files would go with the id.
+    prctl(libc::PR_SET_SECUREBITS, libc::SECBIT_NO_SETUID_FIXUP as u64)?;
+    nix::unistd::setfsgid(id.into());
+    nix::unistd::setfsuid(id.into());
+    let done = work();
+    nix::unistd::setfsuid(0.into());
+    nix::unistd::setfsgid(0.into());
+    prctl(libc::PR_SET_SECUREBITS, 0)?;
+    Ok(done)
+}
+
 /// Sets this process's effective and permitted capabilities; the inheritable ones become none.
 pub fn capset(capabilities: u64) -> io::Result<()> {
     #[repr(C)]
@@ -136,6 +177,18 @@ pub fn capset(capabilities: u64) -> io::Result<()> {
     let data = [low, low, 0, high, high, 0_u32];
     // SAFETY: both are live and laid out as capset(2) says for version 3.
     check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }).map(drop)
+}
+
+/// Installs a filter of system calls for this process and its future children. Without
+/// `no_new_privs` it takes CAP_SYS_ADMIN in the user namespace.
+pub fn set_filter(program: &[seccompiler::sock_filter]) -> io::Result<()> {
+    let len = program.len().try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
+    // Both types are the kernel's struct sock_filter; the kernel only reads it.
+    let filter = program.as_ptr().cast::<libc::sock_filter>().cast_mut();
+    let program = libc::sock_fprog { len, filter };
+    let mode = libc::SECCOMP_SET_MODE_FILTER;
+    // SAFETY: the program outlives the call, which copies it.
+    check(unsafe { libc::syscall(libc::SYS_seccomp, mode, 0, &raw const program) }).map(drop)
 }
 
 /// Empties the ambient capability set.

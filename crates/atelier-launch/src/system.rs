@@ -184,7 +184,8 @@ fn bind_file(root: &Root, source: &Path, inside: &Path) -> Result<()> {
     root.bind(source, &target, sys::SAFE)
 }
 
-fn write_file(path: &Path, content: &[u8]) -> Result<()> {
+/// Writes a file that everybody may read.
+pub fn write_file(path: &Path, content: &[u8]) -> Result<()> {
     std::fs::write(path, content).at("write", path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))
         .at("set the mode of", path)
@@ -198,7 +199,7 @@ fn read_inside(root: &Root, path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// A hosts file in which `name` leads to this host; without it `sudo` and `hostname -f` complain.
-fn with_hostname(hosts: &[u8], name: &str) -> Vec<u8> {
+pub fn with_hostname(hosts: &[u8], name: &str) -> Vec<u8> {
     let mut out = hosts.to_vec();
     if out.is_empty() {
         out.extend(b"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n");

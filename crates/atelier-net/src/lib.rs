@@ -18,7 +18,7 @@ mod stack;
 
 pub use addresses::Addresses;
 pub use error::NetError;
-pub use inside::{DEVICE, configure_inside, loopback_up};
+pub use inside::{DEVICE, configure_inside, configure_link, loopback_up};
 pub use policy::{Mode, Network, Policy, Ports, Rule, Target};
 #[cfg(feature = "stack")]
 pub use stack::{Options, run};

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::error::{broken, exists};
+use crate::error::{image_runtime, broken, exists};
 use crate::options::{resolve, validate};
 use crate::record::Record;
 use crate::store::{self, Identity};
@@ -88,7 +88,10 @@ impl Workshop {
         let options = resolve(asked, &config, &self.defaults.options);
         let policy = validate(&options)?;
         self.sandboxes.check_limits(&options.resources)?;
-        self.sandboxes.runtime(options.runtime.as_deref().unwrap_or("host"))?;
+        let runtime = self.sandboxes.runtime(options.runtime.as_deref().unwrap_or("host"))?;
+        if !runtime.capabilities().shares_host_files {
+            return Err(image_runtime(runtime.name()));
+        }
         Ok(Draft { id: Uuid::now_v7(), name: name.clone(), project, config, options, policy })
     }
 

@@ -50,3 +50,13 @@ pub(crate) fn broken(error: &tokio::task::JoinError) -> Problem {
     )
     .hint("this is a defect of Atelier; serve.log says where")
 }
+
+/// Sandboxes of images do not see this machine's files, and an environment is made of them.
+pub(crate) fn image_runtime(runtime: &str) -> Problem {
+    Problem::new(
+        "env.runtime",
+        ExitCode::Configuration,
+        format!("an environment can't run on {runtime}: its sandboxes see an image's files only"),
+    )
+    .hint("use the runtime host here, and 'atelier sandbox create' for the others")
+}

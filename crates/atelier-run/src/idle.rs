@@ -18,8 +18,9 @@ impl Workshop {
                 () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => return,
             }
+            let standalone = self.sandboxes.standalone();
             for (id, live) in self.sandboxes.all_live() {
-                if live.idle() < limit {
+                if live.idle() < limit || standalone.contains(&id) {
                     continue;
                 }
                 // A server that a command left behind counts as much as a command.

@@ -131,7 +131,7 @@ fn policy(options: &EnvOptions) -> Result<Policy, Problem> {
         })
     };
     let allow = options.allow.iter().map(rule).collect::<Result<_, _>>()?;
-    Ok(Policy { mode, allow })
+    Ok(Policy { mode, allow, deny: Vec::new() })
 }
 
 #[cfg(test)]

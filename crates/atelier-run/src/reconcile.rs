@@ -80,7 +80,8 @@ impl Workshop {
 
     /// Folders named like environments that no row stands behind.
     fn strays(&self, wanted: &HashSet<Uuid>) -> HashSet<Uuid> {
-        let busy = self.busy();
+        let mut busy = self.busy();
+        busy.extend(self.sandboxes.standalone());
         [self.home.environments(), self.home.sandboxes()]
             .iter()
             .flat_map(|folder| ids(folder))

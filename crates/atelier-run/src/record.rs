@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use atelier_api::{EnvOptions, Name, Problem};
 use atelier_environment::{Mode, Project, Workspace};
 use atelier_net::Policy;
-use atelier_sandbox::SandboxSpec;
+use atelier_sandbox::{Root, SandboxSpec};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -50,6 +50,7 @@ impl Record {
             id: self.id,
             runtime: self.runtime().to_owned(),
             hostname: self.name.to_string(),
+            root: Root::Machine,
             mounts: vec![WorkspaceMount {
                 target: self.workspace.target.clone(),
                 source: mount_source(&self.workspace),

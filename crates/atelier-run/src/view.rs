@@ -7,7 +7,7 @@ use atelier_api::env::{
 };
 use atelier_api::{HostPath, Problem};
 use atelier_environment::{Mode, Skipped};
-use atelier_sandbox::Live;
+use atelier_sandbox::{Guest, Live};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
@@ -129,17 +129,17 @@ impl Workshop {
         Some(format!("http://{}.{}.localhost:{port}", record.name, record.project.name))
     }
 
-    /// A connection to a port inside an environment: the one asked for, the project's main port, or
+    /// The guest of an environment, and a port inside: the one asked for, the project's main port, or
     /// the only one that is listened on.
     ///
     /// # Errors
     /// `env.not_found`; `port.not_open` when nothing listens.
-    pub async fn tunnel(
+    pub async fn place(
         &self,
         env: &str,
         project: &str,
         port: Option<u16>,
-    ) -> Result<impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + use<>, Problem> {
+    ) -> Result<(Guest, u16), Problem> {
         let row = store::environment_by_host(&self.store, project, env).await?;
         let Some(record) = row.and_then(|row| row.record) else {
             let name = env.parse().map_err(|e: atelier_api::BadName| Problem::from(e))?;
@@ -158,10 +158,7 @@ impl Workshop {
                 *ports.first().ok_or_else(|| closed("nothing listens"))?
             }
         };
-        live.guest
-            .tunnel(port)
-            .await
-            .map_err(|_| closed(&format!("nothing listens on port {port}")))
+        Ok((live.guest, port))
     }
 }
 

@@ -8,7 +8,7 @@ use atelier_api::system::{Check, EnvCounts, JobView, Verdict};
 use atelier_api::{HostPath, Name, Problem};
 use atelier_config::Home;
 use atelier_environment::Project;
-use atelier_sandbox::{Places, Sandboxes};
+use atelier_sandbox::{ImageStore, Places, Sandboxes};
 use atelier_store::Store;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, Semaphore};
 use uuid::Uuid;
@@ -62,6 +62,7 @@ impl Workshop {
     pub fn open(
         home: &Home,
         store: Store,
+        images: ImageStore,
         defaults: Defaults,
         ingress: Option<u16>,
     ) -> Result<Arc<Self>, Problem> {
@@ -73,7 +74,7 @@ impl Workshop {
         };
         Ok(Arc::new(Self {
             home: home.clone(),
-            sandboxes: Sandboxes::open(places, store.clone())?,
+            sandboxes: Sandboxes::open(places, store.clone(), images)?,
             store,
             defaults,
             events: Hub::default(),
@@ -90,6 +91,18 @@ impl Workshop {
     #[must_use]
     pub fn events(&self) -> &Hub {
         &self.events
+    }
+
+    /// What runs, of environments and others.
+    #[must_use]
+    pub fn sandboxes(&self) -> &Arc<Sandboxes> {
+        &self.sandboxes
+    }
+
+    /// The home folder of the user that the control plane serves.
+    #[must_use]
+    pub fn user_home(&self) -> &Path {
+        &self.user_home
     }
 
     /// The control plane stops: what no environment needs is taken away.
@@ -183,7 +196,10 @@ impl Workshop {
     /// When the table can't be read.
     pub async fn counts(&self) -> Result<EnvCounts, Problem> {
         let total = store::environment_list(&self.store, None).await?.len();
-        Ok(EnvCounts { total: total as u64, running: self.sandboxes.all_live().len() as u64 })
+        let standalone = self.sandboxes.standalone();
+        let live = self.sandboxes.all_live();
+        let running = live.iter().filter(|(id, _)| !standalone.contains(id)).count();
+        Ok(EnvCounts { total: total as u64, running: running as u64 })
     }
 
     /// Changes under way.

@@ -31,6 +31,19 @@ pub enum SandboxError {
         /// What would mend it.
         remedy: String,
     },
+    /// The runtime has no way to do it.
+    #[error("the runtime {runtime} can't {what}")]
+    Unsupported {
+        /// The runtime.
+        runtime: &'static str,
+        /// What was asked for.
+        what: &'static str,
+        /// What can be done instead.
+        remedy: String,
+    },
+    /// An image.
+    #[error(transparent)]
+    Image(#[from] atelier_image::ImageError),
     /// The guest does not answer.
     #[error("the sandbox does not answer")]
     Guest(#[from] atelier_guest::client::GuestError),
@@ -72,6 +85,8 @@ impl Fault for SandboxError {
             Self::UnknownRuntime(_) => "runtime.unknown",
             Self::Start { .. } => "sandbox.start_failed",
             Self::Limit { .. } => "sandbox.limit_not_enforceable",
+            Self::Unsupported { .. } => "sandbox.unsupported",
+            Self::Image(e) => e.code(),
             Self::Guest(_) => "sandbox.no_answer",
             Self::Io { .. } => "sandbox.io",
             Self::Store(e) => e.code(),
@@ -82,7 +97,8 @@ impl Fault for SandboxError {
         match self {
             Self::UnknownRuntime(_) => ExitCode::Usage,
             Self::Start { .. } | Self::Guest(_) => ExitCode::Engine,
-            Self::Limit { .. } => ExitCode::Configuration,
+            Self::Limit { .. } | Self::Unsupported { .. } => ExitCode::Configuration,
+            Self::Image(e) => e.exit(),
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
                     ExitCode::Configuration
@@ -95,14 +111,17 @@ impl Fault for SandboxError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::UnknownRuntime(_) => vec!["the runtime there is: host".into()],
+            Self::UnknownRuntime(_) => {
+                vec!["'atelier runtime ls' lists those that there are".into()]
+            }
+            Self::Image(e) => e.hints(),
             Self::Start { remedy, .. } => {
                 let mut hints: Vec<String> = remedy.iter().cloned().collect();
                 hints.push("run 'atelier doctor' to see what this machine lacks".into());
                 hints
             }
-            Self::Limit { remedy, .. } => vec![remedy.clone()],
-            Self::Guest(_) => vec!["stop it with 'atelier env stop ENV' and run again".into()],
+            Self::Limit { remedy, .. } | Self::Unsupported { remedy, .. } => vec![remedy.clone()],
+            Self::Guest(_) => vec!["stop it with 'atelier env stop ENV' or 'atelier sandbox stop SANDBOX' and try again".into()],
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull => {
                     vec!["free some space, or point ATELIER_HOME at another disk".into()]

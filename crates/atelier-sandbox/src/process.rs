@@ -9,6 +9,8 @@ use atelier_launch::Instance;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::io::unix::AsyncFd;
 
+use crate::Cgroup;
+
 /// How long the kernel may take to end every process of a sandbox.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -17,12 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When it may not be ended, or still runs after ten seconds.
-pub(crate) fn end(instance: &Instance) -> io::Result<()> {
+pub(crate) fn end(instance: &Instance, group: &Cgroup) -> io::Result<()> {
     // Opened first: afterwards the numbers may belong to other processes.
     let processes = [Some(instance.init), instance.netstack];
     let descriptors: Vec<OwnedFd> =
         processes.iter().flatten().filter_map(|process| pidfd(process.pid).ok()).collect();
-    if !instance.kill()? {
+    let killed = instance.kill()?;
+    // What is frozen hears of its end only when it goes on.
+    let _ = group.thaw();
+    if !killed {
         return Ok(());
     }
     descriptors.iter().try_for_each(wait)

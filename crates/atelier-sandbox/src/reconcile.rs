@@ -27,6 +27,7 @@ impl Sandboxes {
     /// When the table can't be read or written.
     pub async fn reconcile(&self, wanted: &HashSet<Uuid>) -> Result<Reconciled, SandboxError> {
         let mut report = Reconciled::default();
+        let wanted = &(wanted | &self.standalone());
         for row in store::sandbox_list(&self.store).await? {
             match row.running {
                 _ if self.is_changing(row.id) => {}
@@ -70,7 +71,9 @@ impl Sandboxes {
         if let Ok(Some(stray)) = Instance::load(folders.root())
             && stray.is_alive()
         {
-            match process::end(&stray) {
+            let group = self.cgroups.existing().into_iter().find(|(name, _)| *name == id.to_string());
+            let group = group.map(|(_, group)| group).unwrap_or_default();
+            match process::end(&stray, &group) {
                 Ok(()) => report.mended.push(format!("ended a stray sandbox {id}")),
                 Err(error) => tracing::error!(%error, %id, "a stray sandbox can't be ended"),
             }

@@ -1,15 +1,18 @@
-//! The small trait of every runtime, and the one list of those that there are.
+//! The small trait of every runtime, and the one list of those that there are. What a sandbox does
+//! over its life is the fleet's business.
 
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 
 use atelier_api::system::Check;
+use atelier_image::{Image, ImageStore};
 use atelier_launch::Instance;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Cgroup;
 use crate::spec::{Folders, SandboxSpec};
+use crate::runtimes::oci::OciRuntime;
 use crate::{HostRuntime, SandboxError};
 
 /// A future that a trait object can give.
@@ -20,10 +23,14 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Runtime: Send + Sync + std::fmt::Debug {
     /// The name that users choose it by.
     fn name(&self) -> &'static str;
+    /// What isolates its sandboxes, in a few words.
+    fn isolation(&self) -> &'static str;
     /// What this machine has and lacks for it.
     fn probe(&self) -> Vec<Check>;
     /// Whether its sandboxes can mount overlays on this machine; it is tried.
-    fn mounts_overlays(&self) -> bool;
+    fn mounts_overlays(&self) -> bool {
+        false
+    }
     /// What its sandboxes can do.
     fn capabilities(&self) -> Capabilities;
     /// Starts a sandbox and gives it when its guest answers. Its processes outlive the caller.
@@ -31,6 +38,52 @@ pub trait Runtime: Send + Sync + std::fmt::Debug {
         &'a self,
         request: StartRequest<'a>,
     ) -> BoxFuture<'a, Result<Running, SandboxError>>;
+
+    /// Stops every process where it is. Memory is kept.
+    fn pause<'a>(&'a self, target: Target<'a>) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move { freeze(target, true).await })
+    }
+
+    /// Lets a paused sandbox go on.
+    fn resume<'a>(&'a self, target: Target<'a>) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move { freeze(target, false).await })
+    }
+
+    /// Saves a paused sandbox into the empty folder `into`, so that [`StartRequest::state`] starts
+    /// copies of it: its files, and with `memory` its processes too. For those whose files are not
+    /// [`Capabilities::layered`], or that keep memory.
+    fn save<'a>(
+        &'a self,
+        _target: Target<'a>,
+        _into: &'a Path,
+        _memory: bool,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        let runtime = self.name();
+        let error = SandboxError::Unsupported {
+            runtime,
+            what: "save a sandbox",
+            remedy: "use a sandbox of the runtime oci, gvisor or qemu".into(),
+        };
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
+/// A sandbox that something is done to.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The sandbox.
+    pub spec: &'a SandboxSpec,
+    /// Its folders.
+    pub folders: &'a Folders,
+    /// What runs; absent when it is stopped.
+    pub running: Option<&'a Running>,
+}
+
+async fn freeze(target: Target<'_>, frozen: bool) -> Result<(), SandboxError> {
+    let Some(running) = target.running else { return Ok(()) };
+    let cgroup = running.cgroup.clone();
+    let done = tokio::task::spawn_blocking(move || cgroup.set_frozen(frozen)).await;
+    done.unwrap_or_else(|e| Err(SandboxError::io("freezing", "")(std::io::Error::other(e))))
 }
 
 /// What a start needs.
@@ -44,15 +97,27 @@ pub struct StartRequest<'a> {
     pub cgroup: &'a Cgroup,
     /// The home folder, which stays hidden inside.
     pub home: &'a Path,
+    /// The image that it starts from, if it is made of one.
+    pub image: Option<&'a Image>,
+    /// Where images lie.
+    pub images: &'a ImageStore,
+    /// What [`Runtime::save`] wrote with its memory: the sandbox goes on from there.
+    pub state: Option<&'a Path>,
 }
 
 /// What sandboxes of a runtime can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Capabilities {
     /// They see this machine's own files, so they need no image.
     pub shares_host_files: bool,
     /// They have a kernel of their own.
     pub own_kernel: bool,
+    /// They start from images.
+    pub images: bool,
+    /// Snapshots and forks of them hold processes and memory.
+    pub memory_snapshots: bool,
+    /// What they change lies as one layer over their image, on this machine's own filesystem.
+    pub layered: bool,
 }
 
 /// A sandbox that runs.
@@ -71,5 +136,5 @@ pub struct Running {
 /// # Errors
 /// When the guest can't be unpacked below `bin`.
 pub fn runtimes(bin: &Path, home: &Path) -> Result<Vec<Box<dyn Runtime>>, SandboxError> {
-    Ok(vec![Box::new(HostRuntime::new(bin, home)?)])
+    Ok(vec![Box::new(HostRuntime::new(bin, home)?), Box::new(OciRuntime::new(bin, home)?)])
 }

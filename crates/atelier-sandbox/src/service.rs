@@ -1,20 +1,21 @@
 //! The service: sandboxes that are running, started when needed, stopped, found again after a
 //! restart. The processes are the truth; the table is what we intended.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use atelier_api::system::Check;
 use atelier_guest::client::Guest;
+use atelier_image::ImageStore;
 use atelier_store::Store;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use crate::cgroup::{Cgroups, LimitEvents};
 use crate::runtime::{Runtime, StartRequest, runtimes};
-use crate::spec::Folders;
+use crate::spec::{Folders, Root};
 use crate::{Running, SandboxError, SandboxSpec, disk, process, reconcile, store};
 
 /// Every sandbox of one home.
@@ -24,7 +25,10 @@ pub struct Sandboxes {
     pub(crate) store: Store,
     pub(crate) cgroups: Cgroups,
     runtimes: Vec<Box<dyn Runtime>>,
+    pub(crate) images: ImageStore,
     slots: Mutex<HashMap<Uuid, Arc<Slot>>>,
+    /// Sandboxes that belong to no environment.
+    standalone: Mutex<HashSet<Uuid>>,
     ended: broadcast::Sender<Uuid>,
     can_layer: OnceLock<bool>,
     this: Weak<Self>,
@@ -69,7 +73,11 @@ impl Sandboxes {
     ///
     /// # Errors
     /// When the home can't be written.
-    pub fn open(places: Places, store: Store) -> Result<Arc<Self>, SandboxError> {
+    pub fn open(
+        places: Places,
+        store: Store,
+        images: ImageStore,
+    ) -> Result<Arc<Self>, SandboxError> {
         let runtimes = runtimes(&places.bin, &places.home)?;
         let cgroups = Cgroups::find(&places.cgroup);
         if let Cgroups::Absent { why, .. } = &cgroups {
@@ -81,7 +89,9 @@ impl Sandboxes {
             store,
             cgroups,
             runtimes,
+            images,
             slots: Mutex::default(),
+            standalone: Mutex::default(),
             ended,
             can_layer: OnceLock::new(),
             this: this.clone(),
@@ -97,6 +107,31 @@ impl Sandboxes {
         found.map(AsRef::as_ref).ok_or_else(|| SandboxError::UnknownRuntime(name.to_owned()))
     }
 
+    /// Every runtime that there is.
+    #[must_use]
+    pub fn runtimes(&self) -> &[Box<dyn Runtime>] {
+        &self.runtimes
+    }
+
+    /// Where images lie.
+    #[must_use]
+    pub fn images(&self) -> &ImageStore {
+        &self.images
+    }
+
+    /// From now on the sandbox belongs to no environment: nobody stops it for being idle or takes
+    /// it for a stray.
+    pub(crate) fn set_standalone(&self, id: Uuid, standalone: bool) {
+        let mut all = self.standalone.lock().unwrap_or_else(PoisonError::into_inner);
+        if standalone { all.insert(id) } else { all.remove(&id) };
+    }
+
+    /// The sandboxes that belong to no environment.
+    #[must_use]
+    pub fn standalone(&self) -> HashSet<Uuid> {
+        self.standalone.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What every runtime says of this machine.
     #[must_use]
     pub fn probe(&self) -> Vec<Check> {
@@ -106,7 +141,7 @@ impl Sandboxes {
     /// Whether workspaces can be layered here: whether a sandbox can mount overlays. Tried once.
     #[must_use]
     pub fn can_layer(&self) -> bool {
-        *self.can_layer.get_or_init(|| self.runtimes.iter().all(|r| r.mounts_overlays()))
+        *self.can_layer.get_or_init(|| self.runtimes.iter().any(|r| r.mounts_overlays()))
     }
 
     /// Whether these limits can be enforced on this machine.
@@ -187,6 +222,18 @@ impl Sandboxes {
     /// # Errors
     /// When it can't be started; nothing of it is left then.
     pub async fn ensure_running(&self, spec: &SandboxSpec) -> Result<Live, SandboxError> {
+        self.ensure_running_from(spec, None).await
+    }
+
+    /// The same; a sandbox that has to be started goes on from what [`Runtime::save`] wrote.
+    ///
+    /// # Errors
+    /// As [`Sandboxes::ensure_running`].
+    pub async fn ensure_running_from(
+        &self,
+        spec: &SandboxSpec,
+        state: Option<&Path>,
+    ) -> Result<Live, SandboxError> {
         if let Some(live) = self.live(spec.id) {
             live.touch();
             return Ok(live);
@@ -197,12 +244,25 @@ impl Sandboxes {
             return Ok(live);
         }
         let runtime = self.runtime(&spec.runtime)?;
-        self.layers(spec.id, &spec.resources)?;
+        let image = match &spec.root {
+            Root::Machine => None,
+            Root::Image(id) => Some(self.images.get(id)?),
+        };
+        if !runtime.capabilities().own_kernel {
+            self.layers(spec.id, &spec.resources)?;
+        }
         store::sandbox_starting(&self.store, spec).await?;
         let cgroup = self.cgroups.create(&spec.id.to_string(), &spec.resources)?;
         let folders = self.folders(spec.id);
-        let home = &self.places.home;
-        let request = StartRequest { spec, folders: &folders, cgroup: &cgroup, home };
+        let request = StartRequest {
+            spec,
+            folders: &folders,
+            cgroup: &cgroup,
+            home: &self.places.home,
+            image: image.as_ref(),
+            images: &self.images,
+            state,
+        };
         match runtime.start(request).await {
             Ok(running) => {
                 store::sandbox_running(&self.store, spec.id, &running).await?;
@@ -247,10 +307,11 @@ impl Sandboxes {
     pub async fn stop(&self, id: Uuid) -> Result<(), SandboxError> {
         let slot = self.slot(id);
         let _change = slot.change.lock().await;
-        let instance = slot.live().as_ref().map(|live| live.running.instance.clone());
-        if let Some(instance) = instance {
+        let instance = slot.live().as_ref().map(|live| live.running.clone());
+        let instance = instance.map(|running| (running.instance, running.cgroup));
+        if let Some((instance, group)) = instance {
             let root = self.folders(id).root().to_owned();
-            tokio::task::spawn_blocking(move || process::end(&instance))
+            tokio::task::spawn_blocking(move || process::end(&instance, &group))
                 .await
                 .unwrap_or_else(|e| Err(std::io::Error::other(e)))
                 .map_err(SandboxError::io("ending the processes of", root))?;

@@ -18,6 +18,9 @@ pub struct SandboxSpec {
     pub runtime: String,
     /// Its host name.
     pub hostname: String,
+    /// What its files start from.
+    #[serde(default)]
+    pub root: Root,
     /// What appears in it on top of the runtime's own view.
     pub mounts: Vec<WorkspaceMount>,
     /// What its network lets through.
@@ -31,6 +34,17 @@ pub struct SandboxSpec {
     /// The home folder of the user whose sandbox it is.
     #[serde(with = "atelier_launch::wire::path")]
     pub user_home: PathBuf,
+}
+
+/// What a sandbox's files start from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Root {
+    /// This machine's own files.
+    #[default]
+    Machine,
+    /// An image, by its id.
+    Image(String),
 }
 
 /// The folders of one sandbox on this machine.
@@ -59,6 +73,16 @@ impl Folders {
     #[must_use]
     pub fn spool(&self, limits: &Resources) -> PathBuf {
         self.layers(limits).join("spool")
+    }
+    /// Where the network stack is told its policy and asked for its counters.
+    #[must_use]
+    pub fn network(&self) -> PathBuf {
+        self.root.join("net.sock")
+    }
+    /// What an image's sandbox changed, as a layer over it.
+    #[must_use]
+    pub fn upper(&self, limits: &Resources) -> PathBuf {
+        self.layers(limits).join("view").join("root").join("upper")
     }
     /// What launcher, guest and network stack said.
     #[must_use]

@@ -5,16 +5,29 @@ use std::sync::Arc;
 
 use atelier_api::HostPath;
 use atelier_api::system::Status;
-use atelier_auth::{Audit, LocalKey};
+use atelier_auth::{Audit, LocalKey, Tokens};
+use atelier_ingress::Ingress;
 use atelier_run::Workshop;
+use atelier_sandbox::Fleet;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::upstreams;
+
 /// The control plane.
-#[derive(Debug)]
 pub(crate) struct App {
     pub(crate) workshop: Arc<Workshop>,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) tokens: Tokens,
+    /// Carries requests to sandboxes and environments.
+    pub(crate) proxy: Arc<Ingress>,
+    /// The domain of sandboxes.
+    pub(crate) domain: String,
+    /// What stands behind `PORT-ID.` in the names of sandboxes, where they are served.
+    pub(crate) sandbox_domain: Option<String>,
+    /// Where files for templates are kept until they are built.
+    pub(crate) uploads: PathBuf,
     pub(crate) audit: Audit,
     pub(crate) key: LocalKey,
     /// Version and build: a client of another build is asked to restart us.
@@ -22,6 +35,8 @@ pub(crate) struct App {
     pub(crate) home: PathBuf,
     pub(crate) listen: Option<String>,
     pub(crate) ingress: Option<String>,
+    pub(crate) tls: Option<String>,
+    pub(crate) ssh: Option<String>,
     pub(crate) started_at: Timestamp,
     /// Cancelled when the control plane is to stop.
     pub(crate) stop: CancellationToken,
@@ -32,6 +47,11 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// The host name of a sandbox's guest.
+    pub(crate) fn guest_host(&self, id: uuid::Uuid) -> String {
+        format!("{}-{}.{}", upstreams::GUEST_PORT, id.simple(), self.domain)
+    }
+
     pub(crate) async fn status(&self) -> Result<Status, atelier_api::Problem> {
         Ok(Status {
             version: self.build.clone(),
@@ -40,6 +60,9 @@ impl App {
             home: HostPath(self.home.clone()),
             listen: self.listen.clone(),
             ingress: self.ingress.clone(),
+            tls: self.tls.clone(),
+            ssh: self.ssh.clone(),
+            domain: self.sandbox_domain.clone(),
             environments: self.workshop.counts().await?,
             memory_bytes: resident_bytes(),
             jobs: self.workshop.jobs().await?,

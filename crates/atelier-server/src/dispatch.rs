@@ -23,7 +23,7 @@ where
     O: Operation,
     F: Future<Output = Result<O::Output, Problem>>,
 {
-    caller.authorise(O::NAME, app.owner)?;
+    caller.authorise(O::NAME, O::EFFECT, app.owner)?;
     let subject = O::subject(&input);
     let span = tracing::info_span!("call", op = O::NAME, subject, %caller);
     if O::EFFECT == Effect::Read {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use atelier_api::session::{VERSION_HEADER, VERSION_MISMATCH};
-use atelier_api::{ExitCode, Problem};
+use atelier_api::{API_ROOT, ExitCode, Problem};
 use atelier_auth::Caller;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
@@ -21,8 +21,12 @@ pub(crate) async fn identify(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let caller: Caller = match peer.caller(request.headers(), &app.key) {
+    let caller: Caller = match peer.caller(request.headers(), &app.key, &app.tokens).await {
         Ok(caller) => caller,
+        // In the words of whoever's path it is.
+        Err(denied) if !request.uri().path().starts_with(API_ROOT) => {
+            return atelier_e2b::refusal(&denied.into());
+        }
         Err(denied) => return problem(&denied.into()).into_response(),
     };
     // A client that names no version is a program of the user's own; ours names its build. A stop

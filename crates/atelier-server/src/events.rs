@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use atelier_api::Effect;
 use atelier_api::session::Event;
 use atelier_auth::Caller;
 use axum::extract::{Extension, State};
@@ -23,7 +24,7 @@ pub(crate) async fn stream(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(denied) = caller.authorise("events.stream", app.owner) {
+    if let Err(denied) = caller.authorise("events.stream", Effect::Read, app.owner) {
         return problem(&denied.into()).into_response();
     }
     let last: Option<u64> =

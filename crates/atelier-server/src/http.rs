@@ -1,30 +1,60 @@
 //! The routes: the table's, the sessions', and the few that are neither.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use atelier_api::sandbox::GUEST_PATH;
 use atelier_api::session::{EVENTS_PATH, RUN_PATH};
 use atelier_api::{API_ROOT, ExitCode, Problem};
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
 use axum::{Json, Router, middleware};
 
 use crate::app::App;
-use crate::{door, events, openapi, session, table};
+use crate::foreign::Routers;
+use crate::peer::Peer;
+use crate::{door, events, guests, openapi, session, table, upstreams};
 
-/// The whole API.
-pub(crate) fn router(app: Arc<App>) -> Router {
-    table::table()
-        .router
+/// The whole API, ours and that of others.
+pub(crate) fn router(app: Arc<App>, foreign: Routers) -> Router {
+    let identify = middleware::from_fn_with_state(app.clone(), door::identify);
+    let guest = format!("{API_ROOT}{GUEST_PATH}/{{*path}}");
+    let own = table::router()
         .route(&format!("{API_ROOT}{RUN_PATH}"), get(session::upgrade))
         .route(&format!("{API_ROOT}{EVENTS_PATH}"), get(events::stream))
-        .fallback(not_found)
+        .route(&guest, any(guests::pass))
+        .merge(Router::new().fallback_service(foreign.guarded))
         .method_not_allowed_fallback(not_found)
-        .layer(middleware::from_fn_with_state(app.clone(), door::identify))
+        .layer(identify)
         // What anybody may know: that we are here, and what we speak.
         .route("/healthz", get(|| async { StatusCode::NO_CONTENT }))
         .route(&format!("{API_ROOT}/openapi.json"), get(|| async { Json(openapi::document()) }))
-        .with_state(app)
+        .with_state(app.clone());
+    own.merge(foreign.open).layer(middleware::from_fn_with_state(app, sandbox_first))
+}
+
+/// Requests that name a sandbox by the E2B headers are for that sandbox, whatever their path; those
+/// who send them show the sandbox's token, not one of the API.
+async fn sandbox_first(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let ours = request.uri().path().starts_with(API_ROOT);
+    if ours || upstreams::named_sandbox(request.headers()).is_none() {
+        return next.run(request).await;
+    }
+    let address = match peer {
+        Peer::Tcp { address } => address,
+        _ => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+    };
+    let peer = atelier_ingress::Peer { address, tls: false };
+    app.proxy.handle(request, peer).await.map(Body::new)
 }
 
 async fn not_found() -> impl IntoResponse {

@@ -41,19 +41,55 @@ pub(crate) fn unix(path: &Path) -> Result<UnixListener, Problem> {
 /// Exit code 2 for an address that can't be read, 10 for one that is not loopback, 9 for a port in
 /// use.
 pub(crate) async fn tcp(address: &str) -> Result<TcpListener, Problem> {
-    let parsed: SocketAddr = address.parse().map_err(|_| {
-        Problem::new("serve.address", ExitCode::Usage, format!("{address:?} is no address"))
-            .hint("write it as 127.0.0.1:7070")
-    })?;
+    let parsed = parse(address)?;
     if !parsed.ip().is_loopback() {
         return Err(Problem::new(
             "serve.not_loopback",
             ExitCode::NotPermitted,
             format!("{address} can be reached from other machines, and the API is not encrypted"),
         )
-        .hint("listen on 127.0.0.1 and reach it through 'ssh -L'"));
+        .hint("listen on 127.0.0.1 and reach it through 'ssh -L'")
+        .hint("or set tls.listen and a domain: https://api.DOMAIN answers from anywhere"));
     }
-    TcpListener::bind(parsed).await.map_err(|e| {
+    bind(parsed).await
+}
+
+/// Binds a TCP address, whoever can reach it: what is served there is encrypted.
+///
+/// # Errors
+/// As [`tcp`].
+pub(crate) async fn any(address: &str) -> Result<TcpListener, Problem> {
+    bind(parse(address)?).await
+}
+
+/// Binds an address that nobody asked for by hand. A port that another home's control plane has, or
+/// anybody else, costs the port's number and nothing more: any other serves as well.
+pub(crate) async fn default(address: Option<&str>, what: &str) -> Option<TcpListener> {
+    let address = address?;
+    let error = match TcpListener::bind(address).await {
+        Ok(listener) => return Some(listener),
+        Err(error) => error,
+    };
+    tracing::warn!(%error, address, "{what} takes another port");
+    let (host, _) = address.rsplit_once(':')?;
+    match TcpListener::bind(format!("{host}:0")).await {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            tracing::warn!(%error, address, "{what} is not served");
+            None
+        }
+    }
+}
+
+fn parse(address: &str) -> Result<SocketAddr, Problem> {
+    address.parse().map_err(|_| {
+        Problem::new("serve.address", ExitCode::Usage, format!("{address:?} is no address"))
+            .hint("write it as 127.0.0.1:7070")
+    })
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Problem> {
+    TcpListener::bind(address).await.map_err(|e| {
         let exit = match e.kind() {
             std::io::ErrorKind::AddrInUse => ExitCode::PortInUse,
             std::io::ErrorKind::PermissionDenied => ExitCode::NotPermitted,

@@ -7,30 +7,45 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atelier_api::{ExitCode, Problem};
-use atelier_auth::{Audit, LocalKey};
+use atelier_auth::{Audit, LocalKey, Tokens};
 use atelier_config::Home;
+use atelier_image::StoreOptions;
+use atelier_ingress::Ingress;
 use atelier_run::{Defaults, Workshop};
+use atelier_sandbox::{Fleet, FleetDefaults, ImageStore};
 use atelier_store::Store;
 use jiff::Timestamp;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::{http, ingress, listen, memory, peer::Peer};
+use crate::foreign::{self, CallerDoor};
+use crate::listeners::{self, Addresses, Certificate, Listeners, Served};
+use crate::shells::Shells;
+use crate::upstreams::Places;
+use crate::{http, listen, memory};
+
+/// How many connections from the ingress to the API may wait to be taken.
+const API_BACKLOG: usize = 64;
 
 /// How a control plane is started.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
     /// The home that it serves.
     pub home: Home,
-    /// A TCP address besides the Unix socket.
-    pub listen: Option<String>,
-    /// Where web servers inside environments are reached; `None` for nowhere.
-    pub ingress: Option<String>,
+    /// Where it listens, besides its Unix socket.
+    pub addresses: Addresses,
+    /// Certificates of the ingress.
+    pub certificate: Certificate,
     /// What environments are made with unless somebody says otherwise.
     pub defaults: Defaults,
+    /// What sandboxes are made with unless somebody says otherwise.
+    pub sandboxes: FleetDefaults,
+    /// Where images come from.
+    pub images: StoreOptions,
     /// Version and build.
     pub build: String,
     /// How long calls under way may take when the control plane stops.
@@ -43,76 +58,162 @@ pub struct ServeOptions {
 /// When the state can't be opened, or an address can't be listened on.
 pub async fn serve(options: ServeOptions) -> Result<bool, Problem> {
     let Some(_lock) = lock(&options.home)? else { return Ok(false) };
-    let home = &options.home;
+    let home = options.home.clone();
     let store = Store::open(&home.database()).await?;
-    let ingress = ingress::bind(options.ingress.as_deref()).await;
-    let tcp = match &options.listen {
-        Some(address) => Some(listen::tcp(address).await?),
+    let listeners = Listeners::bind(&options.addresses).await?;
+    let parts = Parts::open(&options, &store, &listeners).await?;
+    let (api, from_ingress) = tokio::sync::mpsc::channel(API_BACKLOG);
+    let domain = options.sandboxes.domain.clone();
+    let places = Places {
+        workshop: parts.workshop.clone(),
+        fleet: parts.fleet.clone(),
+        domain: domain.clone(),
+        api,
+    };
+    let proxy = Arc::new(Ingress::new(Arc::new(places), atelier_ingress::Options::default()));
+    let tls = match &listeners.tls {
+        Some(_) => Some(listeners::tls(&home, &domain, &options.certificate)?),
         None => None,
     };
-    let url = ingress.as_ref().and_then(|l| l.local_addr().ok());
-    let workshop = Workshop::open(home, store.clone(), options.defaults, url.map(|a| a.port()))?;
-    let mended = workshop.reconcile().await?;
-    if !mended.is_empty() {
-        tracing::warn!(?mended, "put right what an earlier control plane left");
+    let app = Arc::new(app(&options, &parts, &listeners, proxy.clone(), &store)?);
+    stop_on_signals(&app.stop)?;
+    in_background(&app);
+    let e2b = atelier_e2b::E2b::default();
+    let sweeper = CallerDoor::of_control_plane(app.clone());
+    if let Err(error) = e2b.sweep(&sweeper).await {
+        tracing::warn!(%error, "what unfinished template builds left could not be removed");
     }
-    let app = Arc::new(App {
-        workshop: workshop.clone(),
+    let shells = match &listeners.ssh {
+        Some(_) => Some((shells(&app), ssh_settings(&home)?)),
+        None => None,
+    };
+    let served = Served {
+        unix: listen::unix(&home.socket())?,
+        listeners,
+        tls,
+        api: from_ingress,
+        router: http::router(app.clone(), foreign::routers(&app, &e2b)),
+        proxy,
+        shells,
+    };
+    tracing::info!(home = %home.root().display(), listen = ?app.listen, ingress = ?app.ingress, "serving");
+    listeners::run(served, app.stop.clone(), options.grace).await;
+    let _ = fs::remove_file(home.socket());
+    app.sessions.close();
+    let _ = tokio::time::timeout(options.grace, app.sessions.wait()).await;
+    parts.workshop.close();
+    store.close().await;
+    tracing::info!("stopped; environments and sandboxes go on");
+    Ok(true)
+}
+
+/// The services, with what an earlier control plane left put right.
+struct Parts {
+    workshop: Arc<Workshop>,
+    fleet: Arc<Fleet>,
+}
+
+impl Parts {
+    async fn open(
+        options: &ServeOptions,
+        store: &Store,
+        listeners: &Listeners,
+    ) -> Result<Self, Problem> {
+        let home = &options.home;
+        let images = ImageStore::open(&home.images(), options.images.clone())?;
+        let ingress = Listeners::address(listeners.ingress.as_ref()).map(|a| a.port());
+        let workshop =
+            Workshop::open(home, store.clone(), images, options.defaults.clone(), ingress)?;
+        let defaults = FleetDefaults {
+            ingress: listeners.url(),
+            user_home: workshop.user_home().to_owned(),
+            ..options.sandboxes.clone()
+        };
+        let sandboxes = workshop.sandboxes().clone();
+        let fleet =
+            Fleet::open(sandboxes, store.clone(), defaults, &home.keys(), home.snapshots()).await?;
+        let mut mended = workshop.reconcile().await?;
+        mended.extend(fleet.recover().await?);
+        if !mended.is_empty() {
+            tracing::warn!(?mended, "put right what an earlier control plane left");
+        }
+        Ok(Self { workshop, fleet })
+    }
+}
+
+fn app(
+    options: &ServeOptions,
+    parts: &Parts,
+    listeners: &Listeners,
+    proxy: Arc<Ingress>,
+    store: &Store,
+) -> Result<App, Problem> {
+    let home = &options.home;
+    let address = |listener: &Option<tokio::net::TcpListener>| {
+        Listeners::address(listener.as_ref()).map(|a| a.to_string())
+    };
+    let domain = options.sandboxes.domain.clone();
+    let port = |(scheme, port)| match (scheme, port) {
+        ("https", 443) => domain.clone(),
+        _ => format!("{domain}:{port}"),
+    };
+    Ok(App {
+        workshop: parts.workshop.clone(),
+        fleet: parts.fleet.clone(),
+        tokens: Tokens::new(store.clone()),
+        proxy,
+        sandbox_domain: listeners.url().map(port),
+        domain: options.sandboxes.domain.clone(),
+        uploads: home.uploads(),
         audit: Audit::new(store.clone()),
         key: key(home)?,
-        build: options.build,
+        build: options.build.clone(),
         home: home.root().to_owned(),
-        listen: tcp.as_ref().and_then(|l| l.local_addr().ok()).map(|a| a.to_string()),
-        ingress: url.map(|a| a.to_string()),
+        listen: address(&listeners.tcp),
+        ingress: address(&listeners.ingress),
+        tls: address(&listeners.tls),
+        ssh: address(&listeners.ssh),
         started_at: Timestamp::now(),
         stop: CancellationToken::new(),
         sessions: TaskTracker::new(),
         owner: nix::unistd::geteuid().as_raw(),
-    });
-    stop_on_signals(&app.stop)?;
-    tokio::spawn(workshop.clone().stop_idle(app.stop.clone()));
-    let (quiet, stop) = (workshop.clone(), app.stop.clone());
-    tokio::spawn(async move { memory::give_back(quiet.events(), stop).await });
-    let unix = listen::unix(&home.socket())?;
-    tracing::info!(home = %home.root().display(), listen = ?app.listen, ingress = ?app.ingress, "serving");
-    run(&app, unix, tcp, ingress, options.grace).await;
-    let _ = fs::remove_file(home.socket());
-    app.sessions.close();
-    let _ = tokio::time::timeout(options.grace, app.sessions.wait()).await;
-    workshop.close();
-    store.close().await;
-    tracing::info!("stopped; environments go on");
-    Ok(true)
+    })
 }
 
-async fn run(
-    app: &Arc<App>,
-    unix: tokio::net::UnixListener,
-    tcp: Option<tokio::net::TcpListener>,
-    ingress: Option<tokio::net::TcpListener>,
-    grace: Duration,
-) {
-    let router = http::router(app.clone());
-    let stop = |app: &Arc<App>| app.stop.clone().cancelled_owned();
-    let service = router.clone().into_make_service_with_connect_info::<Peer>();
-    let over_unix = axum::serve(unix, service).with_graceful_shutdown(stop(app));
-    let over_tcp = async {
-        let Some(tcp) = tcp else { return };
-        let service = router.into_make_service_with_connect_info::<Peer>();
-        let _ = axum::serve(tcp, service).with_graceful_shutdown(stop(app)).await;
-    };
-    if let Some(listener) = ingress {
-        tokio::spawn(ingress::run(listener, app.workshop.clone(), app.stop.clone()));
-    }
-    let all = async {
-        let _ = tokio::join!(over_unix.into_future(), over_tcp);
-    };
-    // A call that never ends must not keep a stop from happening.
-    let limit = async {
-        app.stop.cancelled().await;
-        tokio::time::sleep(grace).await;
-    };
-    tokio::select! { () = all => {}, () = limit => {} }
+/// What goes on without being asked.
+fn in_background(app: &Arc<App>) {
+    let (workshop, fleet, stop) = (&app.workshop, &app.fleet, &app.stop);
+    tokio::spawn(workshop.clone().stop_idle(stop.clone()));
+    tokio::spawn(fleet.clone().keep_time(stop.clone()));
+    tokio::spawn(fleet.clone().sample(stop.clone()));
+    let (quiet, stopped) = (workshop.clone(), stop.clone());
+    tokio::spawn(async move { memory::give_back(quiet.events(), stopped).await });
+    let (hub, mut events) = (workshop.clone(), fleet.events());
+    tokio::spawn(async move {
+        loop {
+            match events.recv().await {
+                Ok((id, what)) => {
+                    let kind = format!("sandbox.{what}");
+                    hub.events().publish(&kind, id.simple().to_string(), serde_json::Value::Null);
+                }
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    });
+}
+
+fn ssh_settings(home: &Home) -> Result<atelier_ssh::Settings, Problem> {
+    let host_key = atelier_ssh::host_key(&home.keys())?;
+    Ok(atelier_ssh::Settings { host_key, scratch: home.uploads() })
+}
+
+fn shells(app: &App) -> Arc<Shells> {
+    Arc::new(Shells {
+        fleet: app.fleet.clone(),
+        home: app.home.clone(),
+        user_home: app.workshop.user_home().to_owned(),
+    })
 }
 
 /// One control plane for each home.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use atelier_api::env::place;
 use atelier_api::session::{Chunk, RUN_NAME, STDIN_WINDOW, ToClient, ToServer};
-use atelier_api::{ExitCode, Problem};
+use atelier_api::{Effect, ExitCode, Problem};
 use atelier_auth::Caller;
 use atelier_run::{Attached, Ended, Input, Output};
 use axum::body::Bytes;
@@ -32,7 +32,7 @@ pub(crate) async fn upgrade(
     Extension(caller): Extension<Caller>,
     socket: WebSocketUpgrade,
 ) -> Response {
-    if let Err(denied) = caller.authorise(RUN_NAME, app.owner) {
+    if let Err(denied) = caller.authorise(RUN_NAME, Effect::Change, app.owner) {
         return problem(&denied.into()).into_response();
     }
     let sessions = app.sessions.clone();

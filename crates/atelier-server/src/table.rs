@@ -1,15 +1,27 @@
-//! Binds each operation to the service function that does it. Routes are made from this list; a
-//! test compares it with the API's own.
+//! Binds each operation to the service function that does it. Routes are made from this list, and so
+//! are the calls of those who speak another protocol; a test compares it with the API's own.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
 
 use atelier_api::env::{
     EnvApply, EnvCreate, EnvDiff, EnvList, EnvLogs, EnvRemove, EnvShow, EnvStop,
 };
+use atelier_api::image::{
+    ImageBuild, ImageImport, ImageList, ImagePrune, ImagePull, ImageRemove, TemplateBuild,
+    TemplateCommit, TemplateList, TemplateRemove,
+};
+use atelier_api::sandbox::{
+    RuntimeList, SandboxCreate, SandboxExtend, SandboxFork, SandboxList, SandboxMetrics,
+    SandboxNetwork, SandboxPause, SandboxRemove, SandboxRename, SandboxRestore, SandboxResume,
+    SandboxShow, SandboxSnapshot, SandboxStart, SandboxStop, SnapshotList, SnapshotRemove,
+};
 use atelier_api::system::{AuditList, Nothing, SystemDoctor, SystemStatus, SystemStop};
-use atelier_api::{API_ROOT, Method, Operation, Problem};
+use atelier_api::token::{NewToken, TokenCreate, TokenCreateInput, TokenList, TokenRevoke};
+use atelier_api::{API_ROOT, ExitCode, Method, Operation, Problem};
 use atelier_auth::Caller;
 use axum::body::Bytes;
 use axum::extract::{Extension, Path, Query, State};
@@ -23,15 +35,42 @@ use crate::doctor;
 use crate::http::problem;
 use crate::input::assemble;
 
-/// Routes, and the names of the operations they serve.
+type Answer<O> = Pin<Box<dyn Future<Output = Result<<O as Operation>::Output, Problem>> + Send>>;
+
+/// What does one operation.
+struct Service<O: Operation>(Box<dyn Fn(Arc<App>, O::Input) -> Answer<O> + Send + Sync>);
+
+/// Routes, and the services behind them by the names of their operations.
 #[derive(Default)]
 pub(crate) struct Table {
     pub(crate) router: Router<Arc<App>>,
-    pub(crate) names: Vec<&'static str>,
+    services: HashMap<&'static str, Box<dyn Any + Send + Sync>>,
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(table);
+
+/// The routes of every operation.
+pub(crate) fn router() -> Router<Arc<App>> {
+    TABLE.router.clone()
+}
+
+/// Calls an operation through the one door.
+///
+/// # Errors
+/// The operation's own problem; `auth.denied`.
+pub(crate) async fn call<O: Operation>(
+    app: &Arc<App>,
+    caller: &Caller,
+    input: O::Input,
+) -> Result<O::Output, Problem> {
+    let service = TABLE.services.get(O::NAME).and_then(|s| s.downcast_ref::<Service<O>>());
+    let unbound = || Problem::new("internal", ExitCode::Failed, format!("{} is unbound", O::NAME));
+    let service = service.ok_or_else(unbound)?;
+    dispatch::<O, _>(app, caller, input, |input| (service.0)(app.clone(), input)).await
 }
 
 /// Every operation with what does it.
-pub(crate) fn table() -> Table {
+fn table() -> Table {
     let mut table = Table::default();
     table.bind::<SystemStatus, _>(|app, _| async move { app.status().await });
     table.bind::<SystemDoctor, _>(|app, i| async move { doctor::check(&app, i.fix).await });
@@ -48,7 +87,59 @@ pub(crate) fn table() -> Table {
     table.bind::<EnvStop, _>(|app, i| async move { app.workshop.stop(i).await });
     table.bind::<EnvRemove, _>(|app, i| async move { app.workshop.remove(i).await });
     table.bind::<EnvLogs, _>(|app, i| async move { app.workshop.logs(i).await });
+    sandboxes(&mut table);
+    images(&mut table);
     table
+}
+
+fn sandboxes(table: &mut Table) {
+    table.bind::<SandboxCreate, _>(|app, i| async move { app.fleet.create(i).await });
+    table.bind::<SandboxList, _>(|app, i| async move { app.fleet.list(&i) });
+    table.bind::<SandboxShow, _>(|app, i| async move { app.fleet.show(&i) });
+    table.bind::<SandboxStart, _>(|app, i| async move { app.fleet.start(i).await });
+    table.bind::<SandboxStop, _>(|app, i| async move { app.fleet.stop(i).await });
+    table.bind::<SandboxPause, _>(|app, i| async move { app.fleet.pause(i).await });
+    table.bind::<SandboxResume, _>(|app, i| async move { app.fleet.resume(i).await });
+    table.bind::<SandboxExtend, _>(|app, i| async move { app.fleet.extend(i).await });
+    table.bind::<SandboxRename, _>(|app, i| async move { app.fleet.rename(i).await });
+    table.bind::<SandboxNetwork, _>(|app, i| async move { app.fleet.network(i).await });
+    table.bind::<SandboxSnapshot, _>(|app, i| async move { app.fleet.snapshot(i).await });
+    table.bind::<SandboxRestore, _>(|app, i| async move { app.fleet.restore(i).await });
+    table.bind::<SandboxFork, _>(|app, i| async move { app.fleet.fork(i).await });
+    table.bind::<SandboxMetrics, _>(|app, i| async move { app.fleet.metrics(i).await });
+    table.bind::<SandboxRemove, _>(|app, i| async move { app.fleet.remove(i).await });
+    table.bind::<SnapshotList, _>(|app, i| async move { app.fleet.snapshot_list(i).await });
+    table.bind::<SnapshotRemove, _>(|app, i| async move { app.fleet.snapshot_remove(i).await });
+    table.bind::<RuntimeList, _>(|app, _| async move { app.fleet.runtimes().await });
+    table.bind::<TokenCreate, _>(|app, i| async move { token(&app, i).await });
+    table.bind::<TokenList, _>(|app, _| async move { Ok(app.tokens.list().await?) });
+    table.bind::<TokenRevoke, _>(|app, i| async move {
+        app.tokens.revoke(&i.token).await?;
+        Ok(Nothing {})
+    });
+}
+
+async fn token(app: &App, input: TokenCreateInput) -> Result<NewToken, Problem> {
+    let span = |s: u64| jiff::SignedDuration::from_secs(i64::try_from(s).unwrap_or(i64::MAX));
+    let ends = input.expires_in.map(|s| jiff::Timestamp::now().checked_add(span(s)));
+    let ends = ends.transpose().map_err(|e| {
+        Problem::new("token.expires", ExitCode::Usage, format!("that time can't be kept: {e}"))
+    })?;
+    let (token, secret) = app.tokens.create(&input.name, &input.scopes, ends).await?;
+    Ok(NewToken { token, secret })
+}
+
+fn images(table: &mut Table) {
+    table.bind::<ImageList, _>(|app, _| async move { app.fleet.image_list() });
+    table.bind::<ImagePull, _>(|app, i| async move { app.fleet.image_pull(i).await });
+    table.bind::<ImageImport, _>(|app, i| async move { app.fleet.image_import(i).await });
+    table.bind::<ImageBuild, _>(|app, i| async move { app.fleet.image_build(i).await });
+    table.bind::<ImageRemove, _>(|app, i| async move { app.fleet.image_remove(i).await });
+    table.bind::<ImagePrune, _>(|app, i| async move { app.fleet.image_prune(i).await });
+    table.bind::<TemplateBuild, _>(|app, i| async move { app.fleet.template_build(i).await });
+    table.bind::<TemplateCommit, _>(|app, i| async move { app.fleet.template_commit(i).await });
+    table.bind::<TemplateList, _>(|app, _| async move { app.fleet.template_list().await });
+    table.bind::<TemplateRemove, _>(|app, i| async move { app.fleet.template_remove(i).await });
 }
 
 impl Table {
@@ -63,10 +154,7 @@ impl Table {
                             Query(query): Query<Vec<(String, String)>>,
                             body: Bytes| async move {
             let answer = match assemble::<O>(path, query, &body) {
-                Ok(input) => {
-                    let service = app.clone();
-                    dispatch::<O, _>(&app, &caller, input, |i| serve(service, i)).await
-                }
+                Ok(input) => call::<O>(&app, &caller, input).await,
                 Err(wrong) => Err(wrong),
             };
             match answer {
@@ -82,7 +170,8 @@ impl Table {
         let path = format!("{API_ROOT}{}", O::PATH);
         let router = std::mem::take(&mut self.router);
         self.router = router.route(&path, axum::routing::on(filter, handler));
-        self.names.push(O::NAME);
+        let service = Service::<O>(Box::new(move |app, input| Box::pin(serve(app, input))));
+        self.services.insert(O::NAME, Box::new(service));
     }
 }
 
@@ -121,7 +210,7 @@ mod tests {
         }
         let mut declared = Names(Vec::new());
         visit_all(&mut declared);
-        let mut bound = table().names;
+        let mut bound: Vec<_> = TABLE.services.keys().copied().collect();
         declared.0.sort_unstable();
         bound.sort_unstable();
         assert_eq!(bound, declared.0);

@@ -10,7 +10,9 @@ use atelier_api::{ExitCode, Problem};
 use atelier_cli::{Hooks, ServeOptions};
 use atelier_config::{Home, Layer, ProjectLayer, Settings};
 use atelier_environment::{Config, FILE_NAME, Network, Project};
+use atelier_image::StoreOptions;
 use atelier_run::Defaults;
+use atelier_server::{Addresses, Certificate, FleetDefaults};
 
 use crate::{build, logs, reference};
 
@@ -41,7 +43,7 @@ impl Hooks for Wiring {
                 Problem::new("serve.runtime", ExitCode::Failed, format!("no threads: {e}"))
             })?;
         let background = options.background;
-        let served = runtime.block_on(atelier_server::serve(serve_options(options)))?;
+        let served = runtime.block_on(atelier_server::serve(serve_options(options)?))?;
         // Work that is cut off here is taken back at the next start.
         runtime.shutdown_timeout(Duration::from_millis(200));
         if served || background {
@@ -93,17 +95,54 @@ fn project(folder: &Path) -> Result<Project, Problem> {
     Ok(Project::discover(folder, home.as_deref())?)
 }
 
-fn serve_options(options: ServeOptions) -> atelier_server::ServeOptions {
+fn serve_options(options: ServeOptions) -> Result<atelier_server::ServeOptions, Problem> {
     let ServeOptions { home, settings, .. } = options;
     let text = |address: Option<std::net::SocketAddr>| address.map(|a| a.to_string());
-    atelier_server::ServeOptions {
+    Ok(atelier_server::ServeOptions {
         home,
-        listen: text(settings.listen.value),
-        ingress: text(settings.ingress.value),
+        addresses: Addresses {
+            listen: text(settings.listen.value),
+            ingress: text(settings.ingress.value),
+            tls: text(settings.tls.value),
+            ssh: text(settings.ssh.value),
+        },
+        certificate: Certificate {
+            certificate: settings.tls_certificate.value.clone(),
+            key: settings.tls_key.value.clone(),
+        },
         defaults: defaults(&settings),
+        sandboxes: FleetDefaults {
+            runtime: settings.sandbox_runtime.value.clone(),
+            from: settings.sandbox_from.value.clone(),
+            processes: settings.processes.value,
+            domain: settings.domain.value.to_ascii_lowercase(),
+            ..FleetDefaults::default()
+        },
+        images: StoreOptions {
+            mirrors: mirrors(&settings.mirrors.value)?,
+            insecure: settings.insecure.value.clone(),
+            ..StoreOptions::default()
+        },
         build: build::id().to_owned(),
         grace: GRACE,
+    })
+}
+
+/// `registry=URL` for each, several for one registry in order.
+fn mirrors(pairs: &[String]) -> Result<BTreeMap<String, Vec<String>>, Problem> {
+    let mut mirrors = BTreeMap::<String, Vec<String>>::new();
+    for pair in pairs {
+        let Some((registry, url)) = pair.split_once('=') else {
+            return Err(Problem::new(
+                "config.mirror",
+                ExitCode::Configuration,
+                format!("the mirror {pair:?} is not REGISTRY=URL"),
+            )
+            .hint("write it as docker.io=http://127.0.0.1:5000"));
+        };
+        mirrors.entry(registry.to_owned()).or_default().push(url.to_owned());
     }
+    Ok(mirrors)
 }
 
 fn defaults(settings: &Settings) -> Defaults {

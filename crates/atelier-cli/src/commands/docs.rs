@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use atelier_api::{ExitCode, Problem};
 use atelier_config::{Home, Layer, Settings, env_vars};
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 
-use crate::cli::Cli;
+use crate::cli::command_line;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &DocsArgs, context: &Context<'_>) -> Result<u8, Failure>
 fn cli() -> String {
     let mut page = "# The command line\n\nMade from the code by `atelier docs`.\n".to_owned();
     // A fixed width, so that the page does not depend on the terminal.
-    let mut root = Cli::command().term_width(100);
+    let mut root = command_line().term_width(100);
     root.build();
     section(&mut page, &mut root);
     page

@@ -7,13 +7,20 @@ pub(crate) mod docs;
 pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod events;
+pub(crate) mod image;
 pub(crate) mod init;
 pub(crate) mod man;
+mod many;
 pub(crate) mod openapi;
 pub(crate) mod run;
+pub(crate) mod runtime;
+pub(crate) mod sandbox;
 pub(crate) mod serve;
+pub(crate) mod snapshot;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod template;
+pub(crate) mod token;
 pub(crate) mod version;
 
 use crate::cli::Command;
@@ -25,6 +32,12 @@ pub(crate) fn dispatch(command: Command, context: &Context<'_>) -> Result<u8, Fa
     match command {
         Command::Run(args) => run::run(&args, context),
         Command::Env(command) => env::dispatch(&command, context),
+        Command::Sandbox(command) => sandbox::dispatch(&command, context),
+        Command::Snapshot(command) => snapshot::dispatch(&command, context),
+        Command::Image(command) => image::dispatch(&command, context),
+        Command::Template(command) => template::dispatch(&command, context),
+        Command::Runtime(command) => runtime::dispatch(&command, context),
+        Command::Token(command) => token::dispatch(&command, context),
         Command::Status(args) => status::run(&args, context),
         Command::Stop(args) => stop::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),

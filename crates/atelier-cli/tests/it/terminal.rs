@@ -1,4 +1,4 @@
-//! `atelier run` at a terminal: a pseudo-terminal stands for the user's.
+//! `atelier run` and `atelier sandbox exec` at a terminal: a pseudo-terminal stands for the user's.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
+use crate::machine::Machine;
 use crate::support::{Home, Plane};
 
 /// A terminal: the side of the person, and the side of programs.
@@ -131,4 +132,64 @@ fn without_a_terminal_at_both_ends_there_is_none() {
     terminal.person.write_all(b"line\n\x04").unwrap();
     terminal.read_until("line\r\nline\r\n");
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_command_in_a_sandbox_has_a_terminal_of_this_size() {
+    let machine = Machine::new();
+    let mut terminal = Terminal::new();
+    let script = "stty size; trap 'stty size; exit 5' WINCH; echo ready; while :; do sleep 0.01; done";
+    let command = machine.atelier(&["sandbox", "exec", "dev", "--", "sh", "-c", script]);
+    let mut child = terminal.spawn(&command);
+    terminal.read_until("30 100\r\nready\r\n");
+    assert!(terminal.is_raw());
+    terminal.resize(50, 132);
+    terminal.read_until("50 132\r\n");
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+    assert!(!terminal.is_raw());
+}
+
+#[test]
+fn keys_reach_a_sandbox_and_an_interrupt_is_one_of_them() {
+    let machine = Machine::new();
+    let mut terminal = Terminal::new();
+    let script = "trap 'echo interrupted; exit 6' INT; echo ready; read line; echo got $line; cat";
+    let command = machine.atelier(&["sandbox", "exec", "dev", "--", "sh", "-c", script]);
+    let mut child = terminal.spawn(&command);
+    terminal.read_until("ready\r\n");
+    terminal.person.write_all(b"word\r").unwrap();
+    terminal.read_until("got word\r\n");
+    terminal.person.write_all(b"\x03").unwrap();
+    terminal.read_until("interrupted\r\n");
+    assert_eq!(child.wait().unwrap().code(), Some(6));
+    assert!(!terminal.is_raw());
+}
+
+#[test]
+fn a_shell_opens_in_a_sandbox() {
+    let machine = Machine::new();
+    let mut terminal = Terminal::new();
+    let mut child = terminal.spawn(&machine.atelier(&["sandbox", "shell", "dev"]));
+    terminal.person.write_all(b"echo $((6*7)).; exit 3\r").unwrap();
+    terminal.read_until("42.");
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+#[test]
+fn a_hang_up_reaches_the_command_in_the_sandbox() {
+    let machine = Machine::new();
+    let mut terminal = Terminal::new();
+    let script = "trap 'echo > hung-up; exit' HUP; echo ready; while :; do sleep 0.01; done";
+    let command = machine.atelier(&["sandbox", "exec", "dev", "--", "sh", "-c", script]);
+    let mut child = terminal.spawn(&command);
+    terminal.read_until("ready\r\n");
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(129));
+    for _ in 0..2000 {
+        if machine.inside("hung-up").exists() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    panic!("nobody told the command");
 }

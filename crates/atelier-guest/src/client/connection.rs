@@ -3,10 +3,11 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use atelier_api::Problem;
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::upgrade::Upgraded;
 use hyper::{Request, Response, StatusCode};
@@ -14,9 +15,13 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::mpsc;
 
-use super::{Guest, GuestError, unix};
+use super::{Guest, GuestError, RawStream};
 use crate::wire::{ConnectError, STREAM_TYPE, UNARY_TYPE, json_frame};
+
+/// What is read from a connection at once, in bytes: big files come in few pieces.
+const BUFFER: usize = 512 << 10;
 
 pub(super) type Body = BoxBody<Bytes, std::io::Error>;
 pub(super) type Connection = SendRequest<Body>;
@@ -26,12 +31,24 @@ pub(super) fn body(bytes: impl Into<Bytes>) -> Body {
 }
 
 impl Guest {
-    pub(super) async fn open(&self) -> Result<Connection, GuestError> {
+    /// A connection to the guest's own HTTP port, or to whoever passes its calls on, with nothing
+    /// said yet.
+    ///
+    /// # Errors
+    /// `guest.unreachable`.
+    pub async fn dial(&self) -> Result<RawStream, GuestError> {
         let unreachable =
-            |source| GuestError::Unreachable { socket: self.socket.to_path_buf(), source };
-        let stream = unix::connect(&self.socket).await.map_err(unreachable)?;
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(GuestError::broken)?;
+            |source| GuestError::Unreachable { address: self.address.to_string(), source };
+        self.address.dial().await.map_err(unreachable)
+    }
+
+    async fn open(&self) -> Result<Connection, GuestError> {
+        let stream = TokioIo::new(self.dial().await?);
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(BUFFER)
+            .handshake(stream)
+            .await
+            .map_err(GuestError::broken)?;
         // It ends when the sender and the response are dropped; a failure reaches whoever waits.
         tokio::spawn(connection.with_upgrades());
         Ok(sender)
@@ -67,8 +84,7 @@ impl Guest {
             return serde_json::from_slice(&bytes)
                 .map_err(|error| GuestError::Unexpected(format!("{path}: {error}")));
         }
-        Err(serde_json::from_slice(&bytes)
-            .map_or_else(|_| http_failure(status, &bytes), GuestError::Refused))
+        Err(unary_failure(status, &bytes))
     }
 
     async fn kept_or_new(&self) -> Result<Connection, GuestError> {
@@ -123,7 +139,12 @@ impl Guest {
     /// When it cannot be reached, or answers with something else than that it is well.
     pub async fn health(&self) -> Result<(), GuestError> {
         let request = self.request("GET", "/health").body(body("")).map_err(GuestError::broken)?;
-        succeed(self.send(request).await?).await.map(drop)
+        // A new connection, which an earlier one does not vouch for; it serves the next call.
+        let mut connection = self.open().await?;
+        let response = connection.send_request(request).await.map_err(GuestError::broken)?;
+        succeed(response).await?;
+        self.keep(connection);
+        Ok(())
     }
 
     /// A raw connection to a TCP port inside the sandbox, on its loopback.
@@ -159,8 +180,19 @@ pub(super) async fn succeed(response: Response<Incoming>) -> Result<Bytes, Guest
     if status.is_success() { Ok(bytes) } else { Err(http_failure(status, &bytes)) }
 }
 
-/// What a plain HTTP path said when it failed.
+/// What a unary call said when it failed.
+fn unary_failure(status: StatusCode, body: &[u8]) -> GuestError {
+    if serde_json::from_slice::<Problem>(body).is_ok() {
+        return http_failure(status, body);
+    }
+    serde_json::from_slice(body).map_or_else(|_| http_failure(status, body), GuestError::Refused)
+}
+
+/// What a plain HTTP path said when it failed, or whoever should have passed the call on.
 pub(super) fn http_failure(status: StatusCode, body: &[u8]) -> GuestError {
+    if let Ok(problem) = serde_json::from_slice::<Problem>(body) {
+        return GuestError::Problem(Box::new(problem));
+    }
     #[derive(serde::Deserialize)]
     struct Said {
         message: String,
@@ -168,6 +200,50 @@ pub(super) fn http_failure(status: StatusCode, body: &[u8]) -> GuestError {
     let said = serde_json::from_slice::<Said>(body).map(|said| said.message);
     let message = said.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned());
     GuestError::Http { status: status.as_u16(), message }
+}
+
+/// A body whose pieces come from somewhere else.
+pub(super) struct Blocks<F> {
+    first: Option<Bytes>,
+    pieces: mpsc::Receiver<std::io::Result<Bytes>>,
+    each: F,
+}
+
+impl Blocks<fn(Bytes) -> std::io::Result<Bytes>> {
+    /// The pieces as they are.
+    pub(super) fn new(pieces: mpsc::Receiver<std::io::Result<Bytes>>) -> Self {
+        Self { first: None, pieces, each: Ok }
+    }
+}
+
+impl<F> Blocks<F> {
+    /// The same with something before the first piece.
+    pub(super) fn begun_with(mut self, first: Bytes) -> Self {
+        self.first = Some(first);
+        self
+    }
+
+    /// The same with something else made of each piece.
+    pub(super) fn each<G: FnMut(Bytes) -> std::io::Result<Bytes>>(self, each: G) -> Blocks<G> {
+        Blocks { first: self.first, pieces: self.pieces, each }
+    }
+}
+
+impl<F: FnMut(Bytes) -> std::io::Result<Bytes> + Unpin> hyper::body::Body for Blocks<F> {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
+        let this = self.get_mut();
+        if let Some(first) = this.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        let piece = std::task::ready!(this.pieces.poll_recv(context));
+        Poll::Ready(piece.map(|piece| piece.and_then(&mut this.each).map(Frame::data)))
+    }
 }
 
 impl From<ConnectError> for GuestError {
@@ -197,6 +273,18 @@ impl AsyncWrite for Tunnel {
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.get_mut().0).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.get_mut().0).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {

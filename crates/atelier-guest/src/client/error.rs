@@ -1,8 +1,6 @@
 //! What goes wrong between the control plane and a guest.
 
-use std::path::PathBuf;
-
-use atelier_api::{ExitCode, Fault};
+use atelier_api::{ExitCode, Fault, Problem};
 
 use crate::wire::{Code, ConnectError};
 
@@ -10,11 +8,11 @@ use crate::wire::{Code, ConnectError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuestError {
-    /// Nothing listens on its socket.
-    #[error("the guest at {} cannot be reached", socket.display())]
+    /// Nothing listens at its address.
+    #[error("the guest at {address} cannot be reached")]
     Unreachable {
         /// Where it was looked for.
-        socket: PathBuf,
+        address: String,
         /// Why not.
         #[source]
         source: std::io::Error,
@@ -33,6 +31,9 @@ pub enum GuestError {
         /// What the guest said.
         message: String,
     },
+    /// Whoever passes calls on to the guest refused.
+    #[error("{0}")]
+    Problem(Box<Problem>),
     /// The guest said something that is not the protocol.
     #[error("the guest answered with something unexpected: {0}")]
     Unexpected(String),
@@ -72,6 +73,23 @@ impl GuestError {
     }
 }
 
+impl GuestError {
+    /// The problem that it is, or that somebody on the way had.
+    #[must_use]
+    pub fn into_problem(self) -> Problem {
+        match self {
+            Self::Problem(problem) => *problem,
+            other => other.problem(),
+        }
+    }
+
+    /// Whether the connection is what failed, and not the call.
+    #[must_use]
+    pub fn is_connection(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Broken(_))
+    }
+}
+
 impl Fault for GuestError {
     fn code(&self) -> &'static str {
         match self {
@@ -79,6 +97,7 @@ impl Fault for GuestError {
             Self::Broken(_) => "guest.broken",
             Self::Unexpected(_) => "guest.unexpected",
             Self::Local { .. } => "guest.local",
+            Self::Problem(_) => "guest.not_passed_on",
             Self::Refused(error) if error.exit_code == Some(127) => "guest.command_not_found",
             Self::Refused(error) if error.exit_code == Some(126) => "guest.command_not_executable",
             Self::Refused(error) => match error.code {
@@ -101,6 +120,9 @@ impl Fault for GuestError {
     }
 
     fn exit(&self) -> ExitCode {
+        if let Self::Problem(problem) = self {
+            return problem.exit_code();
+        }
         match Fault::code(self) {
             "guest.unreachable" | "guest.broken" | "guest.unexpected" => ExitCode::Engine,
             "guest.not_found" | "guest.command_not_found" | "guest.port_not_open" => {
@@ -114,6 +136,9 @@ impl Fault for GuestError {
     }
 
     fn hints(&self) -> Vec<String> {
+        if let Self::Problem(problem) = self {
+            return problem.hints.clone();
+        }
         let hint = match Fault::code(self) {
             "guest.unreachable" => "Is the sandbox running? Its log says why its guest ended.",
             "guest.broken" => "The process goes on; attach to it again.",

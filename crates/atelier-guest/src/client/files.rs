@@ -1,16 +1,14 @@
 //! Calls about files.
 
 use std::fmt::Write as _;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Frame;
+use hyper::body::{Body as _, Incoming};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-use super::connection::{Body, body, collect, http_failure, succeed};
+use super::connection::{Blocks, Body, body, collect, http_failure, succeed};
 use super::{Guest, GuestError};
 use crate::wire::{
     Empty, EntryInfo, EntryResponse, InitRequest, ListDirRequest, ListDirResponse, Metrics,
@@ -18,7 +16,7 @@ use crate::wire::{
 };
 
 /// Bytes that are read and sent at once.
-const BLOCK: usize = 64 << 10;
+const BLOCK: usize = 256 << 10;
 
 impl Guest {
     /// What is at a path.
@@ -85,15 +83,11 @@ impl Guest {
         succeed(self.send(request).await?).await
     }
 
-    /// Copies a file out; the number of its bytes.
+    /// Opens a file to be read piece by piece.
     ///
     /// # Errors
-    /// As [`Guest::read`], and when `into` cannot be written.
-    pub async fn read_to(
-        &self,
-        path: &str,
-        into: &mut (impl AsyncWrite + Unpin),
-    ) -> Result<u64, GuestError> {
+    /// As [`Guest::read`].
+    pub async fn open_file(&self, path: &str) -> Result<FileStream, GuestError> {
         let request = self
             .request("GET", &self.file_path(path))
             .body(body(""))
@@ -103,14 +97,27 @@ impl Guest {
         if !status.is_success() {
             return Err(http_failure(status, &collect(response).await?));
         }
-        let (mut incoming, mut total) = (response.into_body(), 0);
-        while let Some(frame) = incoming.frame().await {
-            let Ok(data) = frame.map_err(GuestError::broken)?.into_data() else { continue };
-            into.write_all(&data).await.map_err(|source| GuestError::Local {
+        let body = response.into_body();
+        Ok(FileStream { size: body.size_hint().exact(), body })
+    }
+
+    /// Copies a file out; the number of its bytes.
+    ///
+    /// # Errors
+    /// As [`Guest::read`], and when `into` cannot be written.
+    pub async fn read_to(
+        &self,
+        path: &str,
+        into: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<u64, GuestError> {
+        let (mut file, mut total) = (self.open_file(path).await?, 0);
+        while let Some(piece) = file.next().await {
+            let piece = piece?;
+            into.write_all(&piece).await.map_err(|source| GuestError::Local {
                 what: format!("what {path} holds cannot be written"),
                 source,
             })?;
-            total += data.len() as u64;
+            total += piece.len() as u64;
         }
         Ok(total)
     }
@@ -151,7 +158,19 @@ impl Guest {
                 }
             }
         });
-        self.upload(path, Blocks(receiver).boxed()).await
+        self.write_pieces(path, receiver).await
+    }
+
+    /// Copies a file in, as its bytes come out of `pieces`.
+    ///
+    /// # Errors
+    /// As [`Guest::write`], and when a piece is an error.
+    pub async fn write_pieces(
+        &self,
+        path: &str,
+        pieces: mpsc::Receiver<std::io::Result<Bytes>>,
+    ) -> Result<WrittenFile, GuestError> {
+        self.upload(path, Blocks::new(pieces).boxed()).await
     }
 
     async fn upload(&self, path: &str, body: Body) -> Result<WrittenFile, GuestError> {
@@ -190,6 +209,16 @@ impl Guest {
         succeed(self.send(request).await?).await.map(drop)
     }
 
+    /// Ends the guest and, when it is the init of a machine, turns that off.
+    ///
+    /// # Errors
+    /// When the guest cannot be reached, or is no machine's init.
+    pub async fn shutdown(&self) -> Result<(), GuestError> {
+        let request =
+            self.request("POST", "/shutdown").body(body("")).map_err(GuestError::broken)?;
+        succeed(self.send(request).await?).await.map(drop)
+    }
+
     /// What the sandbox uses.
     ///
     /// # Errors
@@ -199,18 +228,30 @@ impl Guest {
     }
 }
 
-/// A body that is read from somewhere else.
-struct Blocks(mpsc::Receiver<std::io::Result<Bytes>>);
+/// A file that is read piece by piece.
+#[derive(Debug)]
+pub struct FileStream {
+    body: Incoming,
+    size: Option<u64>,
+}
 
-impl hyper::body::Body for Blocks {
-    type Data = Bytes;
-    type Error = std::io::Error;
+impl FileStream {
+    /// How many bytes it has, if that can be told.
+    #[must_use]
+    pub const fn size(&self) -> Option<u64> {
+        self.size
+    }
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
-        self.0.poll_recv(context).map(|block| block.map(|bytes| bytes.map(Frame::data)))
+    /// The next piece; none after the last, or after an error.
+    pub async fn next(&mut self) -> Option<Result<Bytes, GuestError>> {
+        while let Some(frame) = self.body.frame().await {
+            match frame.map(hyper::body::Frame::into_data) {
+                Ok(Ok(data)) => return Some(Ok(data)),
+                Ok(Err(_)) => {}
+                Err(error) => return Some(Err(GuestError::broken(error))),
+            }
+        }
+        None
     }
 }
 

@@ -5,14 +5,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use serde::Deserialize;
+use tokio::sync::mpsc;
 
+use super::connection::{Blocks, http_failure};
+use super::stream::Messages;
 use super::{Guest, GuestError};
 use crate::wire::{
-    Blob, ConnectError, ConnectRequest, Decoder, END_STREAM, Empty, EventMessage, ListRequest,
-    ListResponse, ListeningPort, ProcessEvent, ProcessInfo, ProcessInput, Pty, PtySize, Selector,
+    Blob, ConnectRequest, Empty, EventMessage, InputMessage, ListRequest, ListResponse,
+    ListeningPort, ProcessEvent, ProcessInfo, ProcessInput, Pty, PtySize, STREAM_TYPE, Selector,
     SelectorMessage, SendInputRequest, SendSignalRequest, SignalNumber, StartRequest,
-    UpdateRequest,
+    StreamInputRequest, UpdateRequest, json_frame,
 };
 
 impl Guest {
@@ -82,6 +84,40 @@ impl Guest {
         self.unary("/process.Process/SendInput", &request).await.map(|Empty {}| ())
     }
 
+    /// Sends bytes to a process's standard input in one long call, as they come out of `pieces`.
+    /// Its standard input stays open.
+    ///
+    /// # Errors
+    /// As [`Guest::send_input`], and when a piece is an error.
+    pub async fn stream_input(
+        &self,
+        process: impl Into<Selector>,
+        pieces: mpsc::Receiver<std::io::Result<Bytes>>,
+    ) -> Result<(), GuestError> {
+        let start = StreamInputRequest::Start(SelectorMessage { process: process.into() });
+        let first = json_frame(&start).map_err(GuestError::broken)?;
+        let body = Blocks::new(pieces).begun_with(first).each(|bytes| {
+            let input = ProcessInput::Stdin(Blob(bytes));
+            json_frame(&StreamInputRequest::Data(InputMessage { input }))
+                .map_err(std::io::Error::other)
+        });
+        let request = self
+            .request("POST", "/process.Process/StreamInput")
+            .header("content-type", STREAM_TYPE)
+            .body(body.boxed())
+            .map_err(GuestError::broken)?;
+        let response = self.send(request).await?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(http_failure(status, &super::connection::collect(response).await?));
+        }
+        let mut messages = Messages::new(response.into_body());
+        while let Some(message) = messages.next().await {
+            let Empty {} = message?;
+        }
+        Ok(())
+    }
+
     /// Closes a process's standard input.
     ///
     /// # Errors
@@ -131,31 +167,23 @@ impl Guest {
 /// The events of one process.
 #[derive(Debug)]
 pub struct ProcessStream {
-    body: Incoming,
-    decoder: Decoder,
+    messages: Messages,
     pid: u32,
     offset: u64,
     first: Option<ProcessEvent>,
-    done: bool,
-}
-
-#[derive(Deserialize)]
-struct EndOfStream {
-    error: Option<ConnectError>,
 }
 
 impl ProcessStream {
     /// Waits for the first event, so that a refusal is an error of the call.
     async fn begin(body: Incoming) -> Result<Self, GuestError> {
-        let decoder = Decoder::default();
-        let mut stream = Self { body, decoder, pid: 0, offset: 0, first: None, done: false };
-        match stream.next().await {
-            Some(Ok(ProcessEvent::Start(start))) => {
-                stream.pid = start.pid;
-                stream.offset = start.offset.unwrap_or(0);
-                stream.first = Some(ProcessEvent::Start(start));
-                Ok(stream)
-            }
+        let mut messages = Messages::new(body);
+        match messages.next::<EventMessage>().await {
+            Some(Ok(EventMessage { event: ProcessEvent::Start(start) })) => Ok(Self {
+                messages,
+                pid: start.pid,
+                offset: start.offset.unwrap_or(0),
+                first: Some(ProcessEvent::Start(start)),
+            }),
             Some(Ok(other)) => Err(GuestError::Unexpected(format!("{other:?} came before start"))),
             Some(Err(error)) => Err(error),
             None => Err(GuestError::Unexpected("the stream is empty".to_owned())),
@@ -180,42 +208,11 @@ impl ProcessStream {
         if let Some(first) = self.first.take() {
             return Some(Ok(first));
         }
-        if self.done {
-            return None;
-        }
-        match self.read().await {
-            Ok(Some(event)) => Some(Ok(event)),
-            Ok(None) => {
-                self.done = true;
-                None
-            }
-            Err(error) => {
-                self.done = true;
-                Some(Err(error))
-            }
-        }
-    }
-
-    async fn read(&mut self) -> Result<Option<ProcessEvent>, GuestError> {
-        loop {
-            if let Some(frame) = self.decoder.next_frame()? {
-                if frame.flags & END_STREAM != 0 {
-                    let end: EndOfStream = parse(&frame.message)?;
-                    return end.error.map_or(Ok(None), |error| Err(error.into()));
-                }
-                let event = parse::<EventMessage>(&frame.message)?.event;
-                self.count(&event);
-                return Ok(Some(event));
-            }
-            match self.body.frame().await {
-                Some(frame) => {
-                    if let Ok(data) = frame.map_err(GuestError::broken)?.into_data() {
-                        self.decoder.push(&data);
-                    }
-                }
-                None => return Err(GuestError::broken("the stream stopped before its end")),
-            }
-        }
+        let next = self.messages.next::<EventMessage>().await?;
+        Some(next.map(|message| {
+            self.count(&message.event);
+            message.event
+        }))
     }
 
     fn count(&mut self, event: &ProcessEvent) {
@@ -227,8 +224,4 @@ impl ProcessStream {
             _ => {}
         }
     }
-}
-
-fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, GuestError> {
-    serde_json::from_slice(json).map_err(|error| GuestError::Unexpected(error.to_string()))
 }

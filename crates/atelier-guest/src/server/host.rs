@@ -129,6 +129,21 @@ pub(super) fn set_clock(text: &str) -> Result<(), ConnectError> {
     Ok(())
 }
 
+/// Gives a machine that may be a copy of another a name and random numbers of its own.
+#[cfg(feature = "machine")]
+pub(super) fn renew(hostname: Option<&str>, entropy: Option<&str>) -> Result<(), ConnectError> {
+    use base64::Engine as _;
+
+    let internal = |error: std::io::Error| ConnectError::internal(error.to_string());
+    if let Some(text) = entropy {
+        let fresh = base64::engine::general_purpose::STANDARD
+            .decode(text)
+            .map_err(|error| ConnectError::invalid(format!("entropy is not base64: {error}")))?;
+        crate::machine::reseed(&fresh).map_err(internal)?;
+    }
+    hostname.map_or(Ok(()), |name| crate::machine::rename(name).map_err(internal))
+}
+
 /// Seconds and nanoseconds of a time that ends in `Z`.
 fn parse_time(text: &str) -> Option<(i64, i64)> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;

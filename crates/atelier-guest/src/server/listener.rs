@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A listening socket.
@@ -18,6 +19,8 @@ pub enum Listener {
     Unix(UnixListener),
     /// Of a network.
     Tcp(TcpListener),
+    /// Of a virtual machine's vsock.
+    Vsock(OwnedFd),
 }
 
 impl Listener {
@@ -36,6 +39,14 @@ impl Listener {
             }
             _ => Err(invalid(format!("{text}: not unix:PATH, tcp:ADDRESS:PORT or fd:NUMBER"))),
         }
+    }
+
+    /// Listens at a port of a virtual machine's vsock.
+    ///
+    /// # Errors
+    /// When the kernel has none, or the port is taken.
+    pub fn vsock(port: u32) -> io::Result<Self> {
+        super::vsock::listen(port).map(Self::Vsock)
     }
 
     fn inherited(fd: RawFd) -> io::Result<Self> {
@@ -74,6 +85,10 @@ impl Listener {
                 listener.set_nonblocking(true)?;
                 Accept::Tcp(tokio::net::TcpListener::from_std(listener)?)
             }
+            Self::Vsock(listener) => {
+                // SAFETY: the descriptor is ours alone, and stays open as long as the value.
+                Accept::Vsock(unsafe { AsyncFd::register(listener) }?)
+            }
         };
         Ok(async move {
             loop {
@@ -107,6 +122,7 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 enum Accept {
     Unix(tokio::net::UnixListener),
     Tcp(tokio::net::TcpListener),
+    Vsock(AsyncFd<OwnedFd>),
 }
 
 impl Accept {
@@ -118,6 +134,7 @@ impl Accept {
                 stream.set_nodelay(true)?;
                 Ok(Connection::Tcp(stream))
             }
+            Self::Vsock(listener) => super::vsock::accept(listener).await.map(Connection::Unix),
         }
     }
 }

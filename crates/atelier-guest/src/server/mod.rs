@@ -16,6 +16,7 @@ mod rpc;
 mod state;
 mod tunnel;
 mod users;
+mod vsock;
 mod watched;
 
 use std::io;

@@ -51,6 +51,7 @@ async fn respond(server: &Rc<Server>, request: Request<Incoming>) -> Response<Re
         (&Method::POST, "/files") => files::upload(server, request).await,
         (&Method::POST, "/files/compose") => files::compose(server, request).await,
         (&Method::POST, "/init") => init(server, request).await,
+        (&Method::POST, "/shutdown") if server.options.set_clock => shut_down(),
         (&Method::POST, path) => call(server, path, request).await,
         _ => reply::problem(StatusCode::NOT_FOUND, &format!("nothing is at {method} {path}")),
     }
@@ -89,6 +90,14 @@ async fn init(server: &Server, request: Request<Incoming>) -> Response<Reply> {
         Ok(_) => reply::problem(StatusCode::UNAUTHORIZED, "access token mismatch"),
         Err(error) => refused(&error),
     }
+}
+
+/// Ends the guest, and the machine whose init it is: the same as SIGTERM, for those outside, who
+/// can't send one.
+fn shut_down() -> Response<Reply> {
+    // SAFETY: no pointers, and the signal has a handler that only makes a note of it.
+    unsafe { libc::raise(libc::SIGTERM) };
+    reply::nothing()
 }
 
 fn refused(error: &ConnectError) -> Response<Reply> {

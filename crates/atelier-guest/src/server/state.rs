@@ -114,6 +114,10 @@ impl Server {
         if let Some(workdir) = request.default_workdir.filter(|path| !path.is_empty()) {
             settings.workdir = Some(PathBuf::from(workdir));
         }
+        #[cfg(feature = "machine")]
+        if self.options.set_clock {
+            super::host::renew(request.hostname.as_deref(), request.entropy.as_deref())?;
+        }
         match request.timestamp {
             Some(text) if self.options.set_clock => super::host::set_clock(&text),
             _ => Ok(()),

@@ -261,4 +261,11 @@ pub struct InitRequest {
     /// The folder that relative paths start at, instead of the user's home.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_workdir: Option<String>,
+    /// The name of the machine, when the guest is the init of one. A field of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// Fresh random bytes in base64, for the kernel of a machine that may be a copy of another. A
+    /// field of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entropy: Option<String>,
 }

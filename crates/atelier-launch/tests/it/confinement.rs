@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use crate::harness::{Scene, Who, everybody, is_root, report};
 
 /// Makes one system call from a sandbox and returns its error number; 0 when it worked.
-fn errno_of(scene: &Scene, call: libc::c_long, arguments: &str) -> i32 {
+pub fn errno_of(scene: &Scene, call: libc::c_long, arguments: &str) -> i32 {
     // Strings in variables, because perl hands their memory to the kernel.
     let script = format!(
         "perl -e '($n,$d,$p,$t)=(\"none\",\"/tmp\",\"/proc\",\"tmpfs\"); $!=0; \

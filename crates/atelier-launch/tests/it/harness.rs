@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use atelier_launch::{
-    Instance, LaunchError, LaunchSpec, MountSource, Network, Report, Started, WorkspaceMount,
+    Instance, LaunchError, LaunchSpec, MountSource, Network, Report, RootSource, Started,
+    WorkspaceMount,
 };
 use tempfile::TempDir;
 
@@ -52,6 +53,8 @@ pub struct Scene {
     pub spec: LaunchSpec,
     uid: u32,
     gid: u32,
+    /// What a shell does before the launcher runs, in a mount namespace of its own.
+    pub setup: Option<String>,
 }
 
 pub struct Ran {
@@ -95,6 +98,8 @@ impl Scene {
             }],
             home: atelier,
             hostname: format!("box-{id}"),
+            root: RootSource::Machine,
+            id_base: None,
             cgroups: vec![],
             network: Network::None,
             grants: vec![],
@@ -105,7 +110,7 @@ impl Scene {
             seccomp: true,
         };
         let (uid, gid) = (spec.uid, spec.gid);
-        let scene = Self { base, spec, uid, gid };
+        let scene = Self { base, spec, uid, gid, setup: None };
         scene.give_away();
         scene
     }
@@ -137,12 +142,30 @@ impl Scene {
     /// The launcher's command line.
     pub fn command(&self, script: &str, stay: bool) -> Command {
         let mut command = Command::new(self.launcher());
+        if let Some(setup) = &self.setup {
+            return self.command_after(setup, script, stay);
+        }
         command.arg(script).arg(self.user_home().join("project"));
         if stay {
             command.arg("stay");
         }
         if nix::unistd::geteuid().is_root() {
             command.uid(self.uid).gid(self.gid);
+        }
+        command.env("HOME", self.user_home());
+        command
+    }
+
+    fn command_after(&self, setup: &str, script: &str, stay: bool) -> Command {
+        let become_user =
+            format!("setpriv --reuid {} --regid {} --clear-groups", self.uid, self.gid);
+        let become_user = if self.uid == 0 { "" } else { &become_user };
+        let all = format!("set -e; {setup}; exec {become_user} \"$@\"");
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", &all, "sh"]);
+        command.arg(self.launcher()).arg(script).arg(self.user_home().join("project"));
+        if stay {
+            command.arg("stay");
         }
         command.env("HOME", self.user_home());
         command

@@ -107,8 +107,7 @@ fn the_sandbox_is_in_the_cgroups_that_it_was_given() {
         if std::fs::create_dir(&cgroup).is_err() {
             continue; // a read-only hierarchy
         }
-        {
-            let mut scene = Scene::new(Who::Root);
+        for mut scene in [Scene::new(Who::Root), crate::image::scene(Who::Root)] {
             scene.spec.cgroups = vec![cgroup.clone()];
             let started = scene.launch("cat /proc/self/cgroup", true).unwrap();
             let procs = std::fs::read_to_string(cgroup.join("cgroup.procs")).unwrap();
@@ -181,7 +180,11 @@ fn a_second_launch_on_the_same_layers_is_refused_and_harms_nothing() {
 
 #[test]
 fn a_launcher_that_is_killed_leaves_a_sandbox_on_record_or_none() {
-    let scene = Scene::new(everybody()[0]);
+    kill_launchers(&Scene::new(everybody()[0]));
+}
+
+/// Kills launchers at every moment of a launch.
+pub fn kill_launchers(scene: &Scene) {
     let spec = serde_json::to_vec(&scene.spec).unwrap();
     let launcher = scene.launcher();
     for micros in (0..6000).step_by(150) {
@@ -232,6 +235,8 @@ fn the_probe_finds_this_machine_fit_and_leaves_nothing() {
         let check = checks.iter().find(|check| check.name == name).unwrap();
         assert!(check.ok, "{check:?}");
     }
+    let ids = atelier_launch::probe_ids(&scene.spec.home);
+    assert!(ids.ok || !nix::unistd::geteuid().is_root(), "{ids:?}");
     let left = std::fs::read_dir(&scene.spec.home).unwrap().flatten();
     assert!(left.map(|e| e.file_name()).all(|name| !name.to_string_lossy().contains("probe")));
 }

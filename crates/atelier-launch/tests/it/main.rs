@@ -4,6 +4,9 @@
 mod confinement;
 mod harness;
 mod hiding;
+mod image;
+mod image_escapes;
+mod image_users;
 mod lifecycle;
 mod surroundings;
 mod view;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use atelier_launch::{LaunchSpec, MountSource, Network, Started, WorkspaceMount};
+use atelier_launch::{LaunchSpec, MountSource, Network, RootSource, Started, WorkspaceMount};
 
 use crate::harness::{Scene, Who, everybody, is_root, launcher, report, wait_until};
 
@@ -39,6 +39,8 @@ fn a_sandbox_starts_in_a_chroot_and_sees_only_the_chroot() {
             target: "/root/project".into(),
             source: MountSource::Bind { source: "/root/project".into(), readonly: false },
         }],
+        root: RootSource::Machine,
+        id_base: None,
         cgroups: vec![],
         network: Network::None,
         grants: vec![],

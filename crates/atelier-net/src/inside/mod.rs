@@ -28,20 +28,30 @@ const QUEUE: u32 = 4096;
 /// is too long (15 bytes). A kernel without IPv6 is no error.
 pub fn configure_inside(name: &str) -> io::Result<OwnedFd> {
     let tun = create_tun(name)?;
+    configure_link(name, u32::from(Addresses::MTU))?;
+    Netlink::open()?.up(interface_index("lo")?)?;
+    Ok(tun)
+}
+
+/// Gives the device `name`, which is there already, the addresses and the default routes of
+/// [`Addresses`], and brings it up. For a virtual machine's link.
+///
+/// # Errors
+/// When there is no such device, or `CAP_NET_ADMIN` is missing. A kernel without IPv6 is no error.
+pub fn configure_link(name: &str, mtu: u32) -> io::Result<()> {
     let mut netlink = Netlink::open()?;
     let index = interface_index(name)?;
     // Without it the kernel gives the device a link-local address and asks for routers, again and
     // again. A kernel without IPv6 refuses it, which is as good.
     let _ = netlink.no_link_local(index);
-    netlink.size(index, u32::from(Addresses::MTU), QUEUE)?;
+    netlink.size(index, mtu, QUEUE)?;
     netlink.up(index)?;
     netlink.address(index, IpAddr::V4(Addresses::SANDBOX_V4), Addresses::PREFIX_V4)?;
     netlink.default_route(index, IpAddr::V4(Addresses::GATEWAY_V4))?;
     let _ = netlink
         .address(index, IpAddr::V6(Addresses::SANDBOX_V6), Addresses::PREFIX_V6)
         .and_then(|()| netlink.default_route(index, IpAddr::V6(Addresses::GATEWAY_V6)));
-    netlink.up(interface_index("lo")?)?;
-    Ok(tun)
+    Ok(())
 }
 
 /// Brings loopback up in the calling thread's network namespace, for a sandbox without a network.

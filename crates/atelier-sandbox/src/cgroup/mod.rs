@@ -1,7 +1,9 @@
 //! Control groups: limits for a sandbox, what it used, and which limit it met. One file for each
 //! version of the kernel's interface; here is what both share.
 
+mod freezer;
 mod scope;
+mod usage;
 mod v1;
 mod v2;
 
@@ -11,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use atelier_api::env::Resources;
 use serde::{Deserialize, Serialize};
+
+pub use usage::Usage;
 
 use crate::SandboxError;
 

@@ -9,7 +9,8 @@ use atelier_api::env::Resources;
 use super::{CPU_PERIOD_US, Cgroup, Cgroups, cpu_quota, write};
 use crate::SandboxError;
 
-const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
+/// Those with limits, one that counts processor time, and one that stops processes.
+const CONTROLLERS: [&str; 5] = ["memory", "cpu", "pids", "cpuacct", "freezer"];
 
 pub(super) fn find(root: &Path, name: &str) -> Cgroups {
     let usable = |controller: &&'static str| {
@@ -83,11 +84,12 @@ fn limit(controller: &str, dir: &Path, limits: &Resources) -> Result<(), Sandbox
             write(dir, "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
             write(dir, "cpu.cfs_quota_us", &cpu_quota(cpus).to_string())?;
         }
-        _ => {
+        "pids" => {
             if let Some(processes) = limits.processes {
                 write(dir, "pids.max", &processes.to_string())?;
             }
         }
+        _ => {}
     }
     Ok(())
 }

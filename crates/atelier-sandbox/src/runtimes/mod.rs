@@ -1,3 +1,5 @@
-//! One file for each runtime.
+//! One file for each runtime, and what several of them share.
 
 pub(crate) mod host;
+mod launcher;
+pub(crate) mod oci;

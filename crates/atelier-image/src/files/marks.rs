@@ -1,0 +1,93 @@
+//! The kernel's marks of overlay layers: whiteouts and opaque folders, and which extended
+//! attributes a layer may carry.
+
+use std::os::fd::AsFd;
+
+use rustix::fs::{
+    FileType, Mode, Stat, XattrFlags, fgetxattr, flistxattr, fsetxattr, makedev, mknodat,
+};
+use rustix::io::{Errno, Result};
+
+/// The longest attribute, and the longest list of them, that Linux allows.
+pub(crate) const XATTR_LIMIT: usize = 64 * 1024;
+
+/// Whether the marks are `trusted.*`, as the superuser's mounts read them, or `user.*`.
+pub(crate) fn as_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The mark of a folder that hides what lower layers have in it.
+fn opaque_name() -> &'static str {
+    if as_root() { "trusted.overlay.opaque" } else { "user.overlay.opaque" }
+}
+
+/// Hides what lower layers have under this folder's name.
+pub(crate) fn set_opaque(dir: impl AsFd) -> Result<()> {
+    fsetxattr(dir, opaque_name(), b"y", XattrFlags::empty())
+}
+
+/// Whether a folder hides what lower layers have.
+pub(crate) fn is_opaque(dir: impl AsFd) -> bool {
+    let mut value = [0; 2];
+    ["trusted.overlay.opaque", "user.overlay.opaque"].into_iter().any(|name| {
+        fgetxattr(dir.as_fd(), name, value.as_mut_slice()).is_ok_and(|n| n == 1 && value[0] == b'y')
+    })
+}
+
+/// Hides a name that lower layers have. Needs no privilege since Linux 5.8.
+pub(crate) fn make_whiteout(dir: impl AsFd, name: &[u8]) -> Result<()> {
+    mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0)
+}
+
+/// Whether this is a whiteout.
+pub(crate) fn is_whiteout(stat: &Stat) -> bool {
+    kind(stat) == FileType::CharacterDevice && stat.st_rdev == makedev(0, 0)
+}
+
+/// What a file is.
+pub(crate) fn kind(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
+}
+
+/// Whether a layer from elsewhere may carry this attribute. The kernel's marks of overlay layers
+/// would change what the layers below show.
+pub(crate) fn may_arrive(name: &[u8]) -> bool {
+    name == b"security.capability"
+        || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
+}
+
+/// Whether a copy of one of our own layers keeps this attribute: what may arrive, the marks that
+/// say what is shown, and the rest of `trusted.*` and access lists.
+pub(crate) fn stays(name: &[u8]) -> bool {
+    match name.strip_prefix(b"trusted.overlay.").or(name.strip_prefix(b"user.overlay.")) {
+        Some(mark) => matches!(mark, b"opaque" | b"redirect" | b"metacopy"),
+        None => !name.starts_with(b"security.selinux"),
+    }
+}
+
+/// The attributes of an open file.
+pub(crate) fn xattrs(fd: impl AsFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut list = vec![0; XATTR_LIMIT];
+    let used = match flistxattr(fd.as_fd(), list.as_mut_slice()) {
+        Ok(used) => used,
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => 0,
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for name in list[..used].split(|b| *b == 0).filter(|n| !n.is_empty()) {
+        let mut value = vec![0; XATTR_LIMIT];
+        if let Ok(n) = fgetxattr(fd.as_fd(), name, value.as_mut_slice()) {
+            value.truncate(n);
+            found.push((name.to_vec(), value));
+        }
+    }
+    Ok(found)
+}
+
+/// Sets an attribute; what this filesystem or user can't have is left out.
+pub(crate) fn set_xattr(fd: impl AsFd, name: &[u8], value: &[u8]) -> Result<()> {
+    match fsetxattr(fd, name, value, XattrFlags::empty()) {
+        Err(Errno::OPNOTSUPP | Errno::PERM | Errno::INVAL) => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,92 @@
+//! A new sandbox: planned, written down, brought up. Whatever fails takes everything back.
+
+use std::sync::Arc;
+
+use atelier_api::Problem;
+use atelier_api::sandbox::{SandboxDetail, SandboxOptions, SandboxState};
+
+use super::record::Record;
+use super::{Entry, Fleet, broken, conflict, store};
+
+impl Fleet {
+    /// Makes a sandbox and starts it.
+    ///
+    /// # Errors
+    /// What it can't be made of, or what keeps it from starting; nothing of it is left then.
+    pub async fn create(&self, options: SandboxOptions) -> Result<SandboxDetail, Problem> {
+        let fleet = self.me()?;
+        self.whole(async move {
+            let record = fleet.plan(options).await?;
+            let entry = fleet.make(record).await?;
+            Ok(fleet.detail(&entry.record()))
+        })
+        .await
+    }
+
+    /// Makes the sandbox of a record and starts it.
+    pub(super) async fn make(&self, record: Record) -> Result<Arc<Entry>, Problem> {
+        if !store::claim(&self.store, &record).await? {
+            return Err(conflict(
+                "sandbox.exists",
+                format!("a sandbox has the name {} already", record.label()),
+            )
+            .hint("choose another name, or remove that sandbox"));
+        }
+        let entry = Entry::new(record);
+        self.sandboxes.set_standalone(entry.id, true);
+        self.entries().insert(entry.id, entry.clone());
+        let change = entry.change.lock().await;
+        match self.bring_up(&entry).await {
+            Ok(()) => {
+                drop(change);
+                self.announce(entry.id, "created");
+                Ok(entry)
+            }
+            Err(problem) => {
+                if let Err(error) = self.discard(&entry).await {
+                    tracing::error!(%error, id = %entry.id, "a failed sandbox stays behind");
+                }
+                Err(problem)
+            }
+        }
+    }
+
+    /// Starts what is not running, tells the guest who it is, and writes down that it runs.
+    pub(super) async fn bring_up(&self, entry: &Entry) -> Result<(), Problem> {
+        let record = entry.record();
+        let state = record.resume_from.as_deref();
+        let live = self.sandboxes.ensure_running_from(&record.spec(), state).await?;
+        self.introduce(&record, &live.guest).await?;
+        let notes = live.running.notes.clone();
+        self.write(entry, |record| {
+            record.state = SandboxState::Running;
+            record.started_at = jiff::Timestamp::now();
+            record.resume_from = None;
+            record.notes = notes;
+        })
+        .await?;
+        if state.is_none() {
+            self.start_command(&record, &live.guest).await?;
+        }
+        self.clock.notify_one();
+        Ok(())
+    }
+
+    /// Tells the guest what it serves with: again after each start, and after a pause, when its
+    /// clock may be behind.
+    pub(super) async fn introduce(
+        &self,
+        record: &Record,
+        guest: &atelier_guest::client::Guest,
+    ) -> Result<(), Problem> {
+        let settings = atelier_guest::wire::InitRequest {
+            env_vars: Some(record.options.variables.clone()),
+            access_token: Some(self.secret.token("guest", record.id)),
+            timestamp: Some(jiff::Timestamp::now().to_string()),
+            default_user: record.options.user.clone(),
+            default_workdir: record.options.workdir.clone(),
+            ..Default::default()
+        };
+        guest.init(&settings).await.map_err(|e| broken(&e))
+    }
+}

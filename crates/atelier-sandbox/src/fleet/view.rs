@@ -1,0 +1,107 @@
+//! What users see of sandboxes and runtimes.
+
+use atelier_api::Problem;
+use atelier_api::sandbox::{
+    RuntimeView, Sandbox, SandboxDetail, SandboxListInput, SandboxRef, SandboxState,
+};
+use atelier_api::system::Verdict;
+
+use super::Fleet;
+use super::record::Record;
+
+impl Fleet {
+    /// Lists sandboxes, the newest first.
+    ///
+    /// # Errors
+    /// When a filter can't be read.
+    pub fn list(&self, input: &SandboxListInput) -> Result<Vec<Sandbox>, Problem> {
+        let words = input.metadata.iter().map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let words: Vec<_> = words.collect();
+        let fits = |sandbox: &Sandbox| {
+            let from = [&sandbox.image, &sandbox.template, &sandbox.snapshot];
+            (input.state.is_empty() || input.state.contains(&sandbox.state))
+                && input.runtime.as_ref().is_none_or(|r| *r == sandbox.runtime)
+                && input.from.as_ref().is_none_or(|f| from.contains(&&Some(f.clone())))
+                && words.iter().all(|(k, v)| sandbox.metadata.get(*k).is_some_and(|w| w == v))
+        };
+        let all = self.all();
+        let mut found: Vec<_> =
+            all.iter().map(|entry| self.view(&entry.record())).filter(fits).collect();
+        found.sort_by_key(|sandbox| std::cmp::Reverse(sandbox.created_at));
+        Ok(found)
+    }
+
+    /// Shows one sandbox, with the tokens that open it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn show(&self, input: &SandboxRef) -> Result<SandboxDetail, Problem> {
+        Ok(self.detail(&self.find(&input.sandbox)?.record()))
+    }
+
+    /// Every runtime, and whether it works here.
+    ///
+    /// # Errors
+    /// When this control plane is going down.
+    pub async fn runtimes(&self) -> Result<Vec<RuntimeView>, Problem> {
+        let fleet = self.me()?;
+        let look = move || fleet.sandboxes.runtimes().iter().map(|r| runtime(r.as_ref())).collect();
+        tokio::task::spawn_blocking(look).await.map_err(|e| super::broken(&e))
+    }
+
+    pub(super) fn view(&self, record: &Record) -> Sandbox {
+        // Between the end of its processes and the note of it.
+        let gone = record.state == SandboxState::Running && self.live(record.id).is_none();
+        Sandbox {
+            id: record.public_id(),
+            name: record.name.clone(),
+            state: if gone { SandboxState::Stopped } else { record.state },
+            runtime: record.runtime.clone(),
+            image: record.origin.image.clone(),
+            template: record.origin.template.clone(),
+            snapshot: record.origin.snapshot.clone(),
+            created_at: record.created_at,
+            started_at: record.started_at,
+            expires_at: record.expires_at,
+            on_expiry: record.options.on_expiry,
+            auto_resume: record.options.auto_resume,
+            metadata: record.options.metadata.clone(),
+            resources: record.options.resources.clone(),
+            public: record.options.public,
+        }
+    }
+
+    pub(super) fn detail(&self, record: &Record) -> SandboxDetail {
+        let host = format!("{{port}}-{}.{}", record.public_id(), self.defaults.domain);
+        let url = self.defaults.ingress.map(|(scheme, port)| match (scheme, port) {
+            ("https", 443) | ("http", 80) => format!("{scheme}://{host}"),
+            _ => format!("{scheme}://{host}:{port}"),
+        });
+        let token = |purpose| self.secret.token(purpose, record.id);
+        SandboxDetail {
+            sandbox: self.view(record),
+            network: record.network.clone(),
+            access_token: token("guest"),
+            traffic_token: (!record.options.public).then(|| token("traffic")),
+            host: self.defaults.ingress.map(|_| host),
+            url,
+            user: record.options.user.clone(),
+            workdir: record.options.workdir.clone(),
+            notes: record.notes.clone(),
+        }
+    }
+}
+
+fn runtime(runtime: &dyn crate::Runtime) -> RuntimeView {
+    let checks = runtime.probe();
+    let can = runtime.capabilities();
+    RuntimeView {
+        name: runtime.name().to_owned(),
+        isolation: runtime.isolation().to_owned(),
+        available: checks.iter().all(|check| check.verdict != Verdict::Failed),
+        checks,
+        pause: true,
+        memory_snapshots: can.memory_snapshots,
+        images: can.images,
+    }
+}

@@ -1,0 +1,59 @@
+//! The runtime `oci`: a container from an OCI image, made by our own launcher. It has the image's files,
+//! a user namespace of its own where the filesystem can map owners, our network, our filter.
+
+use std::path::{Path, PathBuf};
+
+use atelier_api::system::Check;
+use atelier_launch::RootSource;
+
+use crate::runtime::{BoxFuture, Capabilities, Running, Runtime, StartRequest};
+use crate::runtimes::{host, launcher};
+use crate::{SandboxError, guest_binary};
+
+/// The driver.
+#[derive(Debug)]
+pub struct OciRuntime {
+    guest: PathBuf,
+    home: PathBuf,
+}
+
+impl OciRuntime {
+    /// Unpacks the guest below `bin`. Trials of the probe are made in `home`.
+    ///
+    /// # Errors
+    /// When the folder can't be written.
+    pub fn new(bin: &Path, home: &Path) -> Result<Self, SandboxError> {
+        Ok(Self { guest: guest_binary::unpack(bin)?, home: home.to_owned() })
+    }
+
+    async fn launch(&self, request: StartRequest<'_>) -> Result<Running, SandboxError> {
+        let image = request.image.ok_or_else(|| launcher::failed("oci", &"it needs an image"))?;
+        let layers = request.images.layer_dirs(image);
+        launcher::launch("oci", &self.guest, RootSource::Image { layers }, request).await
+    }
+}
+
+impl Runtime for OciRuntime {
+    fn name(&self) -> &'static str {
+        "oci"
+    }
+
+    fn isolation(&self) -> &'static str {
+        "namespaces over an image's files, with users of its own"
+    }
+
+    fn probe(&self) -> Vec<Check> {
+        atelier_launch::probe(&self.home).into_iter().map(host::check).collect()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { images: true, layered: true, ..Capabilities::default() }
+    }
+
+    fn start<'a>(
+        &'a self,
+        request: StartRequest<'a>,
+    ) -> BoxFuture<'a, Result<Running, SandboxError>> {
+        Box::pin(self.launch(request))
+    }
+}

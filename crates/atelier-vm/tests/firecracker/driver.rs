@@ -1,0 +1,158 @@
+//! The driver's calls, in the order in which a sandbox's life needs them.
+
+use std::fs;
+use std::path::Path;
+
+use atelier_guest::client::Guest;
+use atelier_vm::firecracker::{
+    Api, Balloon, Firecracker, Limiter, Load, Logger, Metrics, NetworkInterface, NetworkOverride,
+    Plan, TokenBucket, VSOCK, VsockOverride,
+};
+use atelier_vm::{BootFiles, Machine, VmError};
+
+use crate::peer::{PORT, Peer};
+
+fn plan(dir: &Path) -> Plan {
+    for name in ["vmlinux", "initrd", "base", "layer"] {
+        fs::write(dir.join(name), name).unwrap();
+    }
+    let boot = BootFiles {
+        id: "k".into(),
+        release: "6.1".into(),
+        hz: Some(250),
+        vmlinux: dir.join("vmlinux"),
+        initrd: dir.join("initrd"),
+    };
+    let machine = Machine { cpus: 2, memory_mib: 512, port: 49983, mtu: 1500 };
+    Plan::new(&boot, &machine, "base".into(), "layer".into())
+}
+
+fn refusal(error: VmError) -> String {
+    match error {
+        VmError::Refused { why, .. } => why,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_machine_with_everything_boots_and_its_guest_answers_over_vsock() {
+    let dir = tempfile::tempdir().unwrap();
+    let peer = Peer::start(dir.path());
+    let api = Api::connect_soon(&peer.dir.join("api.sock")).await.unwrap();
+    let limiter =
+        Limiter { bandwidth: Some(TokenBucket::per_second(1 << 20)), ops: Some(TokenBucket::per_second(500)) };
+    let mut plan = plan(dir.path());
+    plan.track_dirty_pages = true;
+    plan.disk_limiter = Some(limiter);
+    plan.network = Some(NetworkInterface {
+        iface_id: "eth0".into(),
+        host_dev_name: "tap0".into(),
+        guest_mac: Some("52:54:00:61:74:6c".into()),
+        rx_rate_limiter: Some(limiter),
+        tx_rate_limiter: Some(limiter),
+    });
+    plan.balloon =
+        Some(Balloon { amount_mib: 0, deflate_on_oom: true, stats_polling_interval_s: 0 });
+    plan.logger = Some(Logger { log_path: "log".into(), level: "Warning".into() });
+    plan.metrics = Some(Metrics { metrics_path: "metrics".into() });
+    plan.boot(&api).await.unwrap();
+    assert_eq!(api.info().await.unwrap().state, "Running");
+    assert_eq!(api.version().await.unwrap(), "1.17.0");
+    let config = api.config().await.unwrap();
+    assert_eq!(config["/drives/layer"]["rate_limiter"]["ops"]["size"], 500);
+    assert_eq!(config["/drives/base"]["is_read_only"], true);
+    let line = config["/boot-source"]["boot_args"].as_str().unwrap();
+    assert!(line.contains("atelier.vsock=49983") && line.ends_with("-- init"), "{line}");
+    Guest::vsock(dir.path().join(VSOCK), PORT).health().await.unwrap();
+    assert!(Guest::vsock(dir.path().join(VSOCK), 22).health().await.is_err());
+    api.limit_drive("layer", limiter).await.unwrap();
+    api.limit_network("eth0", limiter, Limiter::default()).await.unwrap();
+    api.inflate(64).await.unwrap();
+    api.flush_metrics().await.unwrap();
+    api.ctrl_alt_del().await.unwrap();
+    let order = peer.requests();
+    assert_eq!(order[..3], ["PUT /logger", "PUT /metrics", "PUT /machine-config"]);
+    let disks: Vec<&String> = order.iter().filter(|it| it.starts_with("PUT /drives")).collect();
+    assert_eq!(disks, ["PUT /drives/base", "PUT /drives/layer"]);
+}
+
+#[tokio::test]
+async fn a_saved_machine_is_loaded_by_copies_with_ways_in_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let peer = Peer::start(dir.path());
+    let api = Api::new(peer.dir.join("api.sock"));
+    let mut plan = plan(dir.path());
+    plan.track_dirty_pages = true;
+    plan.network = Some(NetworkInterface {
+        iface_id: "eth0".into(),
+        host_dev_name: "tap0".into(),
+        guest_mac: None,
+        rx_rate_limiter: None,
+        tx_rate_limiter: None,
+    });
+    plan.boot(&api).await.unwrap();
+    let early = refusal(api.save("state", "memory", false).await.unwrap_err());
+    assert!(early.contains("not paused"), "{early}");
+    api.pause().await.unwrap();
+    api.save("state", "memory", false).await.unwrap();
+    api.save("state", "memory", true).await.unwrap();
+    api.resume().await.unwrap();
+    for number in 0..3 {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = Peer::start(folder.path());
+        let copy_api = Api::new(copy.dir.join("api.sock"));
+        let text = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
+        let mut load = Load::file(text("state"), text("memory"));
+        let tap = format!("tap{number}");
+        load.network_overrides =
+            vec![NetworkOverride { iface_id: "eth0".into(), host_dev_name: tap.clone() }];
+        let way_in = folder.path().join("in.sock");
+        load.vsock_override =
+            Some(VsockOverride { uds_path: way_in.to_string_lossy().into_owned() });
+        copy_api.load(&load).await.unwrap();
+        assert_eq!(copy_api.info().await.unwrap().state, "Running");
+        let config = copy_api.config().await.unwrap();
+        assert_eq!(config["/network-interfaces/eth0"]["host_dev_name"], tap.as_str());
+        Guest::vsock(way_in, PORT).health().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_the_monitor_refuses_is_told_in_its_own_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let peer = Peer::start(dir.path());
+    let api = Api::new(peer.dir.join("api.sock"));
+    let why = refusal(api.pause().await.unwrap_err());
+    assert!(why.contains("before starting"), "{why}");
+    let why = refusal(api.start().await.unwrap_err());
+    assert!(why.contains("no kernel"), "{why}");
+    let mut unplugged = plan(dir.path());
+    unplugged.layer = "missing".into();
+    let error = unplugged.boot(&api).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("Firecracker refused PUT /drives/layer: missing"), "{text}");
+    let why = refusal(api.load(&Load::file("state", "memory")).await.unwrap_err());
+    assert!(why.contains("after configuring"), "{why}");
+    plan(dir.path()).boot(&api).await.unwrap();
+    let why = refusal(api.start().await.unwrap_err());
+    assert!(why.contains("after starting"), "{why}");
+    api.pause().await.unwrap();
+    let why = refusal(api.save("state", "memory", true).await.unwrap_err());
+    assert!(why.contains("not tracked"), "{why}");
+}
+
+#[tokio::test]
+async fn a_monitor_that_is_gone_is_an_error_and_not_a_hang() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = Api::new(dir.path().join("api.sock")).info().await.unwrap_err();
+    assert!(error.to_string().contains("does not answer"), "{error}");
+}
+
+#[test]
+fn a_host_without_firecracker_is_told_where_to_get_it() {
+    use atelier_api::Fault;
+
+    let error = Firecracker::find(Some(Path::new("/nowhere/firecracker"))).unwrap_err();
+    assert!(error.to_string().contains("/nowhere/firecracker is no program"), "{error}");
+    assert!(error.hints()[0].contains("releases"), "{:?}", error.hints());
+}

@@ -1,0 +1,7 @@
+//! The Firecracker driver against a peer that keeps Firecracker's rules; and against Firecracker
+//! itself where it is installed and KVM boots machines.
+
+mod driver;
+mod jail;
+mod peer;
+mod rules;

@@ -1,0 +1,98 @@
+//! Sandboxes as tests make and use them.
+
+use serde_json::Value;
+
+use super::http::{Answer, ask};
+use super::{Done, Lab, wait_until};
+
+/// Where the control plane listens.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    pub listen: String,
+    pub ingress: String,
+    pub tls: String,
+    pub ssh: String,
+}
+
+impl Lab {
+    /// Makes a sandbox of the image `box` and gives its id.
+    pub fn sandbox(&self, args: &[&str]) -> String {
+        let made = self.json(&[&["sandbox", "create"], args].concat());
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    /// What is known of a sandbox.
+    pub fn show(&self, sandbox: &str) -> Value {
+        self.json(&["sandbox", "show", sandbox])
+    }
+
+    /// `running`, `paused`, `stopped`, or `gone`.
+    pub fn state(&self, sandbox: &str) -> String {
+        let shown = self.run(&["sandbox", "show", sandbox, "--json"]);
+        if shown.code == 3 {
+            return "gone".to_owned();
+        }
+        let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
+        shown["state"].as_str().unwrap().to_owned()
+    }
+
+    /// Runs a script of the shell in a sandbox.
+    pub fn try_sh(&self, sandbox: &str, script: &str) -> Done {
+        self.run(&["sandbox", "exec", sandbox, "--", "sh", "-c", script])
+    }
+
+    /// Runs a script of the shell in a sandbox; it must succeed. Gives its output.
+    pub fn sh(&self, sandbox: &str, script: &str) -> String {
+        self.ok(&["sandbox", "exec", sandbox, "--", "sh", "-c", script])
+    }
+
+    /// Starts a command in a sandbox that goes on by itself, and gives its number.
+    pub fn detach(&self, sandbox: &str, script: &str) -> u32 {
+        let args = ["sandbox", "exec", sandbox, "--detach", "--", "sh", "-c", script];
+        self.ok(&args).trim().parse().unwrap()
+    }
+
+    /// Where the control plane listens; what was not asked for is empty.
+    pub fn addresses(&self) -> Addresses {
+        let status = self.json(&["status"]);
+        let text = |name: &str| status[name].as_str().unwrap_or_default().to_owned();
+        Addresses {
+            listen: text("listen"),
+            ingress: text("ingress"),
+            tls: text("tls"),
+            ssh: text("ssh"),
+        }
+    }
+
+    /// Starts a control plane that also serves the API over TCP; gives where.
+    pub fn serve_tcp(&self) -> String {
+        self.ok(&["serve", "--background", "--listen", "127.0.0.1:0"]);
+        self.addresses().listen
+    }
+
+    /// Starts a web server in a sandbox with one page, `/`, and waits until it listens.
+    pub fn web_server(&self, sandbox: &str, port: u16, page: &str) {
+        self.sh(sandbox, &format!("mkdir -p /srv/{port}; printf '{page}' > /srv/{port}/index.html"));
+        self.detach(sandbox, &format!("exec httpd -f -p {port} -h /srv/{port}"));
+        self.wait_for_port(sandbox, port);
+    }
+
+    /// Waits until something listens on a port in a sandbox.
+    pub fn wait_for_port(&self, sandbox: &str, port: u16) {
+        wait_until("a port is open", || {
+            let open = self.json(&["sandbox", "port", sandbox]);
+            open.as_array().unwrap().iter().any(|one| one["port"] == port)
+        });
+    }
+
+    /// Asks for `/` of a port in a sandbox, through the ingress.
+    pub fn get_port(&self, sandbox: &str, port: u16, headers: &[(&str, &str)]) -> Answer {
+        let host = format!("{port}-{sandbox}.localhost");
+        ask(&self.addresses().ingress, "GET", "/", &[&[("Host", host.as_str())], headers].concat())
+    }
+
+    /// What those show who may reach a sandbox's ports.
+    pub fn traffic_token(&self, sandbox: &str) -> String {
+        self.show(sandbox)["traffic_token"].as_str().unwrap().to_owned()
+    }
+}
