@@ -23,6 +23,15 @@ pub struct LaunchRequest {
 #[cfg(feature = "host")]
 #[must_use]
 pub fn launch() -> u8 {
+    answer(start)
+}
+
+/// Reads a request from standard input, does what it asks, and writes how that went to standard
+/// output. Gives the exit code.
+#[cfg(feature = "host")]
+pub(crate) fn answer<R: serde::de::DeserializeOwned>(
+    start: impl FnOnce(&R) -> atelier_launch::Result<atelier_launch::Started>,
+) -> u8 {
     use std::io::{Read as _, Write as _};
 
     use atelier_launch::{LaunchError, Report};
@@ -32,7 +41,7 @@ pub fn launch() -> u8 {
         .read_to_string(&mut text)
         .map_err(|e| LaunchError::io("read the launch request", None, &e))
         .and_then(|_| {
-            serde_json::from_str::<LaunchRequest>(&text)
+            serde_json::from_str::<R>(&text)
                 .map_err(|e| LaunchError::new("read the launch request", e.to_string()))
         });
     let (report, code) = match request.and_then(|request| start(&request)) {
@@ -46,13 +55,16 @@ pub fn launch() -> u8 {
 
 #[cfg(feature = "host")]
 fn start(request: &LaunchRequest) -> atelier_launch::Result<atelier_launch::Started> {
-    use atelier_launch::Hooks;
+    use std::os::unix::net::{UnixListener, UnixStream};
 
-    let netstack = |socket: std::os::unix::net::UnixStream| {
+    use atelier_launch::Hooks;
+    use atelier_net::{Link, Options};
+
+    let netstack = |socket: UnixStream, orders: UnixListener| {
         let result = atelier_launch::receive_fd(&socket).and_then(|tun| match tun {
             Some(tun) => {
-                let options = atelier_net::Options::default();
-                atelier_net::run(tun, socket.into(), request.policy.clone(), options)
+                let options = Options { control: Some(orders), ..Options::default() };
+                atelier_net::run(Link::Ip(tun), socket.into(), request.policy.clone(), options)
             }
             // The launch failed before it had a device.
             None => Ok(()),

@@ -11,6 +11,8 @@ pub mod client;
 
 #[cfg(feature = "launch")]
 pub mod host;
+#[cfg(feature = "launch")]
+pub mod outside;
 
 #[cfg(feature = "machine")]
 pub mod machine;

@@ -11,6 +11,8 @@ fn main() -> ExitCode {
         Some("sftp") => atelier_sftp::serve_stdio().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
         #[cfg(feature = "host")]
         Some("launch") => ExitCode::from(atelier_guest::host::launch()),
+        #[cfg(feature = "host")]
+        Some("outside") => ExitCode::from(atelier_guest::outside::launch()),
         #[cfg(feature = "machine")]
         Some(_) if atelier_guest::machine::is_init() => {
             ExitCode::from(atelier_guest::machine::init())

@@ -85,9 +85,10 @@ impl ImageStore {
         let trash = self.temp()?;
         {
             let _lock = lock(self.root(), FlockOperation::LockExclusive)?;
+            // Pins first: who has just let go of one has written its record before.
+            let mut keep: HashSet<String> = self.pinned().into_iter().collect();
             let records: Vec<Record> =
                 self.ids()?.iter().filter_map(|id| self.record(id)).collect();
-            let mut keep: HashSet<String> = self.pinned().into_iter().collect();
             keep.extend(records.iter().flat_map(|r| &r.layers).map(crate::LayerId::folder));
             keep.extend(records.iter().map(|r| chain_of(&r.layers)));
             let mut mine = HashSet::new();

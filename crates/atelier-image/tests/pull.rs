@@ -287,7 +287,10 @@ async fn tokens_are_bought_with_what_docker_stored() {
             format!(r#"{{"credHelpers": {{"{host}": "not-installed"}}}}"#),
             Some("image.credentials_unreadable"),
         ),
-        (format!(r#"{{"credHelpers": {{"{host}": "../x"}}}}"#), Some("image.credentials_unreadable")),
+        (
+            format!(r#"{{"credHelpers": {{"{host}": "../x"}}}}"#),
+            Some("image.credentials_unreadable"),
+        ),
         ("{}".to_owned(), Some("image.unauthorized")),
         ("{broken".to_owned(), Some("image.credentials_unreadable")),
     ] {
@@ -418,8 +421,7 @@ async fn blobs_that_are_not_what_they_should_be_are_refused() {
         blob(path, fake).then(|| Reply::ok("", vec![0; fake.blobs[1].len()]))
     };
     assert_eq!(pull_from(other).await, "image.digest_mismatch");
-    let missing =
-        move |path: &str, fake: &Fake| blob(path, fake).then(|| Reply::status(404));
+    let missing = move |path: &str, fake: &Fake| blob(path, fake).then(|| Reply::status(404));
     assert_eq!(pull_from(missing).await, "image.registry_failed");
     let config = |path: &str, fake: &Fake| {
         path.ends_with(&digest(&fake.config)).then(|| Reply::ok("", "{}"))

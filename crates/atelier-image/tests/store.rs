@@ -36,12 +36,19 @@ async fn an_image_is_found_by_every_way_to_say_it() {
     let id = image.id.to_string();
     let hex = image.id.hex();
     for name in [
-        "alpine:3.20", "docker.io/library/alpine:3.20", "docker.io/alpine:3.20",
-        "library/alpine:3.20", &id, hex, &hex[..12], &hex[..4],
+        "alpine:3.20",
+        "docker.io/library/alpine:3.20",
+        "docker.io/alpine:3.20",
+        "library/alpine:3.20",
+        &id,
+        hex,
+        &hex[..12],
+        &hex[..4],
     ] {
         assert_eq!(home.store.get(name).unwrap().id, image.id, "{name}");
     }
-    for name in ["alpine", "alpine:3.21", &hex[..3], "ffff0000ffff", "ghcr.io/library/alpine:3.20"] {
+    for name in ["alpine", "alpine:3.21", &hex[..3], "ffff0000ffff", "ghcr.io/library/alpine:3.20"]
+    {
         assert_eq!(code(home.store.get(name)), "image.not_found", "{name}");
     }
     assert_eq!(code(home.store.get("No Name")), "image.bad_name");
@@ -78,8 +85,11 @@ fn upper(home: &Home) -> PathBuf {
     rustix::fs::setxattr(upper.join("d"), mark, b"y", rustix::fs::XattrFlags::empty()).unwrap();
     let sparse = std::fs::File::create(upper.join("sparse")).unwrap();
     sparse.set_len(64 << 20).unwrap();
-    std::fs::set_permissions(&upper.join("etc/new"), std::os::unix::fs::PermissionsExt::from_mode(0o4711))
-        .unwrap();
+    std::fs::set_permissions(
+        &upper.join("etc/new"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o4711),
+    )
+    .unwrap();
     upper
 }
 
@@ -89,7 +99,8 @@ async fn a_commit_adds_what_a_sandbox_wrote() {
         let home = Home::new();
         let parent = base(&home).await;
         let upper = upper(&home);
-        let made = home.store.commit(&parent.id, &upper, change(Some("snap:1")), take).await.unwrap();
+        let made =
+            home.store.commit(&parent.id, &upper, change(Some("snap:1")), take).await.unwrap();
         assert_eq!(made.layers[..2], parent.layers);
         assert!(made.layers[2].is_local());
         assert_eq!(made.names, ["snap:1"]);
@@ -145,7 +156,8 @@ async fn an_image_in_use_stays_and_its_last_name_takes_it_away() {
 async fn layers_that_another_image_needs_stay() {
     let home = Home::new();
     let parent = base(&home).await;
-    let made = home.store.commit(&parent.id, &upper(&home), change(Some("snap")), true).await.unwrap();
+    let made =
+        home.store.commit(&parent.id, &upper(&home), change(Some("snap")), true).await.unwrap();
     home.store.remove("alpine:3.20", &|_| false, false).unwrap();
     assert_eq!(home.names("layers").len(), 3);
     assert_eq!(home.layer_file(&home.store.get("snap").unwrap(), "etc/a").as_deref(), Some("2"));

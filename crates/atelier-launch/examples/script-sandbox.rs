@@ -7,7 +7,7 @@
 
 use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, ExitCode};
 
 use atelier_launch::{Hooks, Served, receive_fd, run};
@@ -40,7 +40,7 @@ fn tun() -> io::Result<OwnedFd> {
     Ok(device.into())
 }
 
-fn netstack(mut line: UnixStream) {
+fn netstack(mut line: UnixStream, _control: UnixListener) {
     let device = receive_fd(&line);
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let powers = status.lines().find_map(|line| line.strip_prefix("CapEff:\t")).unwrap_or("?");

@@ -76,7 +76,7 @@ impl LaunchError {
 }
 
 /// Names the step that an I/O error belongs to.
-pub(crate) trait At<T> {
+pub trait At<T> {
     /// The error belongs to this step.
     fn step(self, step: &str) -> Result<T>;
     /// The error belongs to this step and path.

@@ -95,7 +95,7 @@ fn prepare(
     let programs = if spec.seccomp { Some(filter::programs()?) } else { None };
     clock.mark("build the filter");
     wait_for_go(&held.line)?;
-    let listener = listen(&spec.dir)?;
+    let listener = listen(&spec.dir, SOCKET)?;
     clock.mark("gate and socket");
     connect(spec, hooks, held.network.as_ref())?;
     clock.mark("network");
@@ -142,12 +142,15 @@ fn wait_for_go(mut line: &UnixStream) -> Result<()> {
 }
 
 /// Binds the socket through a descriptor of its directory: the path may be longer than an
-/// address holds.
-fn listen(dir: &Path) -> Result<UnixListener> {
+/// address holds. Only its owner may connect.
+///
+/// # Errors
+/// When the directory cannot be written.
+pub fn listen(dir: &Path, name: &str) -> Result<UnixListener> {
     let bind = || {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let fd = open(dir, flags, Mode::empty())?;
-        let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", fd.as_raw_fd()));
+        let path = PathBuf::from(format!("/proc/self/fd/{}/{name}", fd.as_raw_fd()));
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -69,7 +69,11 @@ impl Process {
 }
 
 impl Instance {
-    pub(crate) fn of(init: i32, netstack: Option<i32>) -> io::Result<Self> {
+    /// The processes with these ids, as they are now.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn of(init: i32, netstack: Option<i32>) -> io::Result<Self> {
         let netstack = netstack.map(Process::of).transpose()?;
         Ok(Self { init: Process::of(init)?, netstack, boot: boot()? })
     }
@@ -87,7 +91,10 @@ impl Instance {
 
     /// Writes the file so that it is there whole or not at all. Takes a descriptor because the
     /// launcher's root is not the host's any more by then.
-    pub(crate) fn store(&self, dir: impl std::os::fd::AsFd) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn store(&self, dir: impl std::os::fd::AsFd) -> io::Result<()> {
         let flags = OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
         let file = openat(&dir, MAKING, flags, Mode::from_bits_truncate(0o600))?;
         io::Write::write_all(&mut std::fs::File::from(file), &serde_json::to_vec(self)?)?;

@@ -31,12 +31,15 @@ use crate::{MAX_LAYERS, cgroup, confine, grants, layers, namespace, sys, users};
 /// Where programs are looked for, as login programs set it; names are resolved inside.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The network stack's own socket in the sandbox's directory.
+const NETSTACK_SOCKET: &str = "net.sock";
+
 /// What the launcher does not do itself.
 pub struct Hooks<'a> {
     /// Runs the network stack, in a process of its own in the host's network namespace. The TUN
     /// device comes over the socket ([`receive_fd`]); when the other end closes, the sandbox is
-    /// gone and this returns.
-    pub netstack: &'a dyn Fn(UnixStream),
+    /// gone and this returns. The listener is bound to `dir/net.sock`.
+    pub netstack: &'a dyn Fn(UnixStream, UnixListener),
     /// Makes and configures the TUN device of the network namespace that it is called in.
     pub tun: &'a dyn Fn() -> io::Result<OwnedFd>,
     /// Brings loopback up in the network namespace that it is called in.
@@ -175,7 +178,7 @@ fn sweep(dir: &OwnedFd, netstack: Option<Pid>) {
         let _ = kill(pid, Signal::SIGKILL);
         let _ = waitpid(pid, None);
     }
-    for name in ["pid", "pid.new", init::SOCKET] {
+    for name in ["pid", "pid.new", init::SOCKET, NETSTACK_SOCKET] {
         let _ = unlinkat(dir, name, UnlinkatFlags::NoRemoveDir);
     }
 }
@@ -190,12 +193,13 @@ fn start_netstack(
         return Ok((None, None));
     }
     let (ours, theirs) = UnixStream::pair().step("make a socket pair")?;
+    let listener = init::listen(&spec.dir, NETSTACK_SOCKET)?;
     let pid = in_child(move || {
-        let ready = detach(dir, &[theirs.as_raw_fd()])
+        let ready = detach(dir, &[theirs.as_raw_fd(), listener.as_raw_fd()])
             .and_then(|()| confine::no_new_privileges())
             .and_then(|()| confine::drop_all_capabilities());
         match ready {
-            Ok(()) => (hooks.netstack)(theirs),
+            Ok(()) => (hooks.netstack)(theirs, listener),
             Err(error) => eprintln!("network stack: {error}"),
         }
     })
@@ -264,7 +268,10 @@ fn wait_ready(mut line: &UnixStream) -> Result<(Vec<String>, Vec<StepTime>)> {
 }
 
 /// Forks; the child does `work` and nothing else.
-pub(crate) fn in_child(work: impl FnOnce()) -> nix::Result<Pid> {
+///
+/// # Errors
+/// When the kernel makes no more processes.
+pub fn in_child(work: impl FnOnce()) -> nix::Result<Pid> {
     // SAFETY: the launcher has one thread, so the child finds every lock free.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => Ok(child),
@@ -293,7 +300,10 @@ fn detach(dir: &OwnedFd, keep: &[RawFd]) -> Result<()> {
 }
 
 /// Sends a descriptor with one byte.
-pub(crate) fn send_fd(line: &UnixStream, fd: &OwnedFd) -> io::Result<()> {
+///
+/// # Errors
+/// When the socket fails.
+pub fn send_fd(line: &UnixStream, fd: &OwnedFd) -> io::Result<()> {
     let fds = [fd.as_raw_fd()];
     let rights = [ControlMessage::ScmRights(&fds)];
     let byte = [IoSlice::new(b"t")];

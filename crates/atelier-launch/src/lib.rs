@@ -40,6 +40,16 @@ mod users;
 mod view;
 pub mod wire;
 
+/// What launchers of other runtimes are made of as well.
+pub mod parts {
+    pub use crate::cgroup::enter as enter_cgroups;
+    pub use crate::confine::{drop_all_capabilities, no_new_privileges};
+    pub use crate::error::At;
+    pub use crate::init::listen;
+    pub use crate::launch::{in_child, send_fd};
+    pub use crate::sys::{close_all_but, pidfd, reset_signals, set_environment};
+}
+
 pub use error::{LaunchError, Result};
 pub use instance::{Instance, Process};
 pub use launch::{Hooks, Served, launch, receive_fd, run};

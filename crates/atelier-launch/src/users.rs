@@ -62,7 +62,7 @@ impl Users {
             Some(base) => (base, None),
             None => take_range(),
         };
-        let fd = make(None, |holder| {
+        let fd = make(Some(base), |holder| {
             let line = format!("0 {base} {COUNT}");
             write_map(holder, "uid_map", &line)?;
             write_map(holder, "gid_map", &line)

@@ -34,13 +34,30 @@ impl Addresses {
     /// The name of the host's loopback inside a sandbox; it resolves to the gateway.
     pub const HOST_NAME: &str = "host.atelier.internal";
 
-    /// The device's MTU in bytes: the largest IPv4 packet there is, so that no datagram (65,507
-    /// bytes at most) is ever cut into fragments, and TCP moves 64 KiB with each system call.
+    /// The MTU of a TUN device in bytes: the largest IPv4 packet there is, so that no datagram
+    /// (65,507 bytes at most) is ever cut into fragments, and TCP moves 64 KiB with each system
+    /// call.
     pub const MTU: u16 = 65_535;
+    /// The usual MTU of an Ethernet link, which every guest can take.
+    pub const MTU_ETHERNET: u16 = 1500;
+    /// The largest MTU of a TAP device: its frames, with their headers of 14 bytes, are 65,535
+    /// bytes long at most.
+    pub const MTU_TAP: u16 = 65_521;
+
+    /// The sandbox's hardware address on an Ethernet link: locally administered, "atel" in its
+    /// middle. The device inside must have it.
+    pub const SANDBOX_MAC: [u8; 6] = [0x02, 0x61, 0x74, 0x65, 0x6c, 0x02];
+    /// The hardware address of everything else on an Ethernet link.
+    pub const GATEWAY_MAC: [u8; 6] = [0x02, 0x61, 0x74, 0x65, 0x6c, 0x01];
 
     #[cfg(feature = "stack")]
     pub(crate) fn is_gateway(ip: IpAddr) -> bool {
         ip == IpAddr::V4(Self::GATEWAY_V4) || ip == IpAddr::V6(Self::GATEWAY_V6)
+    }
+
+    #[cfg(feature = "stack")]
+    pub(crate) fn is_sandbox(ip: IpAddr) -> bool {
+        ip == IpAddr::V4(Self::SANDBOX_V4) || ip == IpAddr::V6(Self::SANDBOX_V6)
     }
 
     #[cfg(feature = "stack")]

@@ -106,13 +106,8 @@ fn copy_data(source: &File, target: &File) -> io::Result<()> {
         let mut to = start;
         while from < end {
             let most = usize::try_from(end - from).unwrap_or(usize::MAX);
-            let copied = nix::fcntl::copy_file_range(
-                source,
-                Some(&mut from),
-                target,
-                Some(&mut to),
-                most,
-            )?;
+            let copied =
+                nix::fcntl::copy_file_range(source, Some(&mut from), target, Some(&mut to), most)?;
             if copied == 0 {
                 break;
             }
@@ -182,9 +177,8 @@ mod tests {
     fn a_folder_that_could_not_be_filled_is_not_there_and_may_be_tried_again() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("key");
-        let failed = make_once(&folder, |_| {
-            Err(VmError::Helper { program: "x".into(), why: "no".into() })
-        });
+        let failed =
+            make_once(&folder, |_| Err(VmError::Helper { program: "x".into(), why: "no".into() }));
         assert!(failed.is_err() && !folder.exists());
         make_once(&folder, |_| Ok(())).unwrap();
         assert!(folder.is_dir());

@@ -1,14 +1,18 @@
-//! What the launcher does inside a new network namespace, before it gives its capabilities up: the
-//! TUN device, its addresses and routes, and loopback. Only system calls: no threads, no runtime.
+//! What the launcher does before it gives its capabilities up: the sandbox's device in a new network
+//! namespace, its addresses and routes, and loopback. Only system calls: no threads, no runtime.
 
+mod device;
 mod netlink;
 
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use crate::Addresses;
+use device::Kind;
 use netlink::Netlink;
+
+pub use device::wire_pair;
 
 /// The usual name of the device inside a sandbox.
 pub const DEVICE: &str = "eth0";
@@ -20,17 +24,31 @@ const QUEUE: u32 = 4096;
 /// Makes the TUN device `name` in the calling thread's network namespace, gives it the addresses
 /// and the default routes of [`Addresses`], and brings it and loopback up.
 ///
-/// The returned descriptor is the network's other end; hand it to the network stack. It is
-/// close-on-exec. The device lives as long as that descriptor is open anywhere.
+/// The returned descriptor is the network's other end; hand it to the network stack as
+/// `Link::Ip`. It is close-on-exec. The device lives as long as that descriptor is open anywhere.
 ///
 /// # Errors
 /// When `/dev/net/tun` cannot be opened, `CAP_NET_ADMIN` over the namespace is missing, or the name
 /// is too long (15 bytes). A kernel without IPv6 is no error.
 pub fn configure_inside(name: &str) -> io::Result<OwnedFd> {
-    let tun = create_tun(name)?;
+    let tun = device::create(name, Kind::Tun)?;
     configure_link(name, u32::from(Addresses::MTU))?;
-    Netlink::open()?.up(interface_index("lo")?)?;
+    loopback_up()?;
     Ok(tun)
+}
+
+/// The same with a TAP device, which has [`Addresses::SANDBOX_MAC`]: for a runtime that takes a
+/// device of the namespace over, with its addresses, routes and MTU, as gVisor does. The descriptor
+/// is for `Link::Ethernet` with the same `mtu`, which is [`Addresses::MTU_TAP`] at most.
+///
+/// # Errors
+/// As [`configure_inside`].
+pub fn configure_tap(name: &str, mtu: u16) -> io::Result<OwnedFd> {
+    let tap = device::create(name, Kind::Tap)?;
+    Netlink::open()?.hardware_address(interface_index(name)?, Addresses::SANDBOX_MAC)?;
+    configure_link(name, u32::from(mtu))?;
+    loopback_up()?;
+    Ok(tap)
 }
 
 /// Gives the device `name`, which is there already, the addresses and the default routes of
@@ -54,49 +72,33 @@ pub fn configure_link(name: &str, mtu: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes the TAP device `name` in the calling thread's network namespace, without addresses, for a
+/// program there that opens it by its name and carries the frames into a machine of its own
+/// (`CAP_NET_ADMIN` over the namespace is needed to open it). Brings it and loopback up.
+///
+/// The returned descriptor is a raw packet socket that is bound to the device, for
+/// `Link::Ethernet`. The device lives as long as the namespace: that is, until the last process in
+/// it has ended and the descriptor is closed.
+///
+/// # Errors
+/// As [`configure_inside`]; and without `CAP_NET_RAW` over the namespace.
+pub fn configure_wire(name: &str, mtu: u16) -> io::Result<OwnedFd> {
+    device::persist(&device::create(name, Kind::Tap)?)?;
+    let mut netlink = Netlink::open()?;
+    let index = interface_index(name)?;
+    let _ = netlink.no_link_local(index);
+    netlink.size(index, u32::from(mtu), QUEUE)?;
+    netlink.up(index)?;
+    netlink.up(interface_index("lo")?)?;
+    device::packet_socket(index)
+}
+
 /// Brings loopback up in the calling thread's network namespace, for a sandbox without a network.
 ///
 /// # Errors
 /// When `CAP_NET_ADMIN` over the namespace is missing.
 pub fn loopback_up() -> io::Result<()> {
     Netlink::open()?.up(interface_index("lo")?)
-}
-
-/// The request of `TUNSETIFF`: `struct ifreq` of netdevice(7), 40 bytes on every 64-bit Linux.
-#[repr(C)]
-struct InterfaceRequest {
-    name: [libc::c_char; libc::IFNAMSIZ],
-    flags: libc::c_short,
-    rest: [u8; 22],
-}
-
-fn create_tun(name: &str) -> io::Result<OwnedFd> {
-    if name.is_empty() || name.len() >= libc::IFNAMSIZ || name.contains('\0') {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{name:?} is no name for a network device: 1 to 15 bytes"),
-        ));
-    }
-    let flags = libc::O_RDWR | libc::O_CLOEXEC;
-    // SAFETY: the path is a NUL-terminated constant.
-    let fd = unsafe { libc::open(c"/dev/net/tun".as_ptr(), flags) };
-    if fd < 0 {
-        return Err(named("opening /dev/net/tun"));
-    }
-    // SAFETY: open just returned it, and nobody else has it.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    let mut request = InterfaceRequest { name: [0; _], flags: 0, rest: [0; _] };
-    for (to, from) in request.name.iter_mut().zip(name.bytes()) {
-        *to = libc::c_char::from_ne_bytes([from]);
-    }
-    // The flags are 0x1001: they fit.
-    request.flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
-    // SAFETY: the descriptor is a TUN control file and the request has the kernel's layout.
-    let done = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF as _, &raw mut request) };
-    if done < 0 {
-        return Err(named("making the TUN device"));
-    }
-    Ok(fd)
 }
 
 fn interface_index(name: &str) -> io::Result<i32> {

@@ -1,4 +1,4 @@
-//! Four requests of rtnetlink(7), written by hand: the launcher must stay small, and a netlink
+//! A few requests of rtnetlink(7), written by hand: the launcher must stay small, and a netlink
 //! library would bring a runtime with it.
 
 use std::io;
@@ -46,6 +46,13 @@ impl Netlink {
         attribute(&mut message, libc::IFLA_MTU, &mtu.to_ne_bytes());
         attribute(&mut message, libc::IFLA_TXQLEN, &queue.to_ne_bytes());
         self.request(libc::RTM_NEWLINK, 0, &message, "setting the network device's MTU")
+    }
+
+    /// Sets a device's hardware address.
+    pub(super) fn hardware_address(&mut self, index: i32, mac: [u8; 6]) -> io::Result<()> {
+        let mut message = link_message(index, 0);
+        attribute(&mut message, libc::IFLA_ADDRESS, &mac);
+        self.request(libc::RTM_NEWLINK, 0, &message, "setting the hardware address")
     }
 
     /// Keeps the kernel from giving the device an IPv6 link-local address.

@@ -38,19 +38,25 @@ pub struct Policy {
     /// The rules, as text in JSON.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Rule>,
+    /// What [`Mode::Open`] refuses, unless a rule of `allow` matches too. A network of IPv4 says
+    /// nothing about IPv6: to refuse everything write `*`, or both `0.0.0.0/0` and `::/0`. A name
+    /// is refused by not resolving it. An allowlist refuses whatever it does not allow, so this
+    /// changes nothing there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<Rule>,
 }
 
 impl Policy {
     /// No network at all.
     #[must_use]
     pub const fn none() -> Self {
-        Self { mode: Mode::None, allow: Vec::new() }
+        Self { mode: Mode::None, allow: Vec::new(), deny: Vec::new() }
     }
 
     /// Only what the rules allow.
     #[must_use]
     pub const fn allowlist(allow: Vec<Rule>) -> Self {
-        Self { mode: Mode::Allowlist, allow }
+        Self { mode: Mode::Allowlist, allow, deny: Vec::new() }
     }
 
     /// Whether the host's loopback `port` is granted.
@@ -71,11 +77,29 @@ impl Policy {
             Mode::None => false,
             _ if either(ranges::never) => false,
             _ if either(ranges::special) => self.names_special(ip, port),
-            Mode::Open => true,
-            Mode::Allowlist => {
-                self.allow.iter().any(|r| r.target.contains(ip) && r.ports.contains(port))
+            Mode::Open => {
+                let denied = [ip, inner].into_iter().any(|ip| matches(&self.deny, ip, port));
+                !denied || matches(&self.allow, ip, port)
             }
+            Mode::Allowlist => matches(&self.allow, ip, port),
         }
+    }
+
+    /// Whether a name may be resolved. It is in lower case without a final dot.
+    #[must_use]
+    pub fn allows_name(&self, name: &str) -> bool {
+        let named = |rules: &[Rule]| rules.iter().any(|rule| rule.target.names(name));
+        match self.mode {
+            Mode::None => false,
+            // An address may still be allowed by its number though every name is refused.
+            Mode::Open => !named(&self.deny) || named(&self.allow),
+            Mode::Allowlist => named(&self.allow),
+        }
+    }
+
+    /// Whether a rule allows a port of a name's addresses.
+    pub(crate) fn allows_port_of(&self, name: &str, port: u16) -> bool {
+        self.allow.iter().any(|rule| rule.target.names(name) && rule.ports.contains(port))
     }
 
     /// Whether an address is of those that a name must never lead to.
@@ -99,13 +123,18 @@ impl Policy {
     }
 }
 
+fn matches(rules: &[Rule], ip: IpAddr, port: u16) -> bool {
+    rules.iter().any(|rule| rule.target.contains(ip) && rule.ports.contains(port))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Addresses;
 
     fn policy(mode: Mode, rules: &[&str]) -> Policy {
-        Policy { mode, allow: rules.iter().map(|r| r.parse().unwrap()).collect() }
+        let allow = rules.iter().map(|r| r.parse().unwrap()).collect();
+        Policy { mode, allow, deny: Vec::new() }
     }
 
     fn allows(policy: &Policy, ip: &str, port: u16) -> bool {
@@ -186,6 +215,38 @@ mod tests {
         assert!(!policy(Mode::None, &["localhost:5432"]).grants_host_port(5432));
     }
 
+    fn denying(deny: &[&str], allow: &[&str]) -> Policy {
+        let deny = deny.iter().map(|r| r.parse().unwrap()).collect();
+        Policy { deny, ..policy(Mode::Open, allow) }
+    }
+
+    #[test]
+    fn an_open_network_refuses_what_is_denied() {
+        let some = denying(&["10.0.0.0/8", "1.1.1.1:53"], &[]);
+        assert!(!allows(&some, "10.1.2.3", 443) && allows(&some, "11.1.2.3", 443));
+        assert!(!allows(&some, "1.1.1.1", 53) && allows(&some, "1.1.1.1", 443));
+        assert!(!allows(&some, "64:ff9b::a01:203", 443), "the same place by way of NAT64");
+        let all = denying(&["0.0.0.0/0"], &[]);
+        assert!(!allows(&all, "8.8.8.8", 443) && allows(&all, "2606:4700::1111", 443));
+        assert!(!allows(&denying(&["*"], &[]), "2606:4700::1111", 443));
+    }
+
+    #[test]
+    fn what_is_allowed_wins_over_what_is_denied() {
+        let but = denying(&["0.0.0.0/0", "::/0"], &["8.8.8.8", "10.0.0.0/8:5432"]);
+        assert!(allows(&but, "8.8.8.8", 443) && allows(&but, "10.0.0.1", 5432));
+        assert!(!allows(&but, "8.8.4.4", 443) && !allows(&but, "10.0.0.1", 443));
+        assert!(!allows(&denying(&[], &["0.0.0.0/0"]), "169.254.169.254", 80), "as ever");
+    }
+
+    #[test]
+    fn a_denied_name_is_not_resolved() {
+        let some = denying(&["*.bad.test"], &["good.bad.test"]);
+        assert!(!some.allows_name("a.bad.test") && some.allows_name("good.bad.test"));
+        assert!(some.allows_name("else.test"));
+        assert!(denying(&["0.0.0.0/0"], &[]).allows_name("a.test"), "addresses are no names");
+    }
+
     #[test]
     fn none_reaches_nothing() {
         assert!(!allows(&policy(Mode::None, &["1.1.1.1"]), "1.1.1.1", 443));
@@ -201,5 +262,8 @@ mod tests {
             text.replace("localhost", Addresses::HOST_NAME)
         );
         assert!(serde_json::from_str::<Policy>(r#"{"allow":["a:0"]}"#).is_err());
+        let text = r#"{"mode":"open","allow":["*.example.com"],"deny":["0.0.0.0/0","8.8.8.8"]}"#;
+        let read: Policy = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
     }
 }

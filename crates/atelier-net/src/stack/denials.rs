@@ -16,11 +16,13 @@ pub(super) struct Denials {
     spent: Cell<f64>,
     last: Cell<Option<Instant>>,
     held_back: Cell<u64>,
+    all: Cell<u64>,
 }
 
 impl Denials {
     /// Notes that `what` (such as `203.0.113.5:443` or a name) was refused.
     pub(super) fn note(&self, what: &dyn Display) {
+        self.all.set(self.all.get() + 1);
         if let Some(before) = self.admit(Instant::now()) {
             // Who reads the log may be gone; that is no reason to stop.
             let mut log = std::io::stderr();
@@ -29,6 +31,11 @@ impl Denials {
             }
             let _ = writeln!(log, "denied {what}");
         }
+    }
+
+    /// How much was refused, logged or not.
+    pub(super) fn count(&self) -> u64 {
+        self.all.get()
     }
 
     /// Whether a line may be written now, with the number of those held back before it.

@@ -1,4 +1,4 @@
-//! smoltcp's interface over the TUN device. Every connection has a socket set of its own, so that
+//! smoltcp's interface over the link. Every connection has a socket set of its own, so that
 //! a packet costs the same with one connection as with a thousand: this process looks the
 //! connection up, and smoltcp sees no other.
 
@@ -7,11 +7,13 @@ use std::rc::Rc;
 
 use smoltcp::iface::{Config, Interface, PollResult, SocketSet};
 use smoltcp::phy::{self, Checksum, DeviceCapabilities, Medium};
+use smoltcp::socket::tcp;
 use smoltcp::time::Instant;
 use smoltcp::wire::HardwareAddress;
 
-use super::tun::Tun;
-use crate::Addresses;
+use super::packet::Pair;
+use super::port::Port;
+use super::recovery::Recovery;
 
 /// The TCP engine: one for the process.
 pub(super) struct Engine {
@@ -21,20 +23,23 @@ pub(super) struct Engine {
 }
 
 struct Device {
-    tun: Rc<Tun>,
+    port: Rc<Port>,
     /// The packet to be processed, and its length while it is there.
     inbound: Vec<u8>,
     waiting: Option<usize>,
     outbound: Vec<u8>,
+    /// That of the connection whose turn it is.
+    recovery: Recovery,
 }
 
 impl Engine {
-    pub(super) fn new(tun: Rc<Tun>, seed: u64) -> Self {
+    pub(super) fn new(port: Rc<Port>, seed: u64) -> Self {
         let mut device = Device {
-            tun,
+            port,
             inbound: Vec::new(),
             waiting: None,
-            outbound: vec![0; usize::from(Addresses::MTU)],
+            outbound: Vec::new(),
+            recovery: Recovery::default(),
         };
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = seed;
@@ -56,6 +61,7 @@ impl Engine {
         length: usize,
         sockets: &mut SocketSet<'static>,
     ) {
+        // What is sent here are answers without data, which need no recovery.
         let now = self.now();
         mem::swap(buffer, &mut self.device.inbound);
         self.device.waiting = Some(length);
@@ -64,12 +70,26 @@ impl Engine {
         mem::swap(buffer, &mut self.device.inbound);
     }
 
-    /// Sends all that the sockets of a set have to send now.
-    pub(super) fn send(&mut self, sockets: &mut SocketSet<'static>) {
+    /// Opens a connection to the sandbox: from `pair.dst` to `pair.src`, since a pair is as the
+    /// sandbox sees it.
+    pub(super) fn connect(&mut self, socket: &mut tcp::Socket<'static>, pair: Pair) -> Option<()> {
+        socket.connect(self.interface.context(), pair.src, pair.dst).ok()
+    }
+
+    /// Begins with the packet that was sent last.
+    pub(super) fn last_sent(&self) -> &[u8] {
+        &self.device.outbound
+    }
+
+    /// Sends all that the sockets of a set have to send now. The recovery
+    /// is told of each packet, on a link that may lose it.
+    pub(super) fn send(&mut self, sockets: &mut SocketSet<'static>, recovery: &mut Recovery) {
         let now = self.now();
+        mem::swap(&mut self.device.recovery, recovery);
         while self.interface.poll_egress(now, &mut self.device, sockets)
             == PollResult::SocketStateChanged
         {}
+        mem::swap(&mut self.device.recovery, recovery);
     }
 
     /// When the set must be looked at again though nothing arrives, if ever.
@@ -88,17 +108,25 @@ impl phy::Device for Device {
     fn receive(&mut self, _: Instant) -> Option<(Inbound<'_>, Outbound<'_>)> {
         let length = self.waiting.take()?;
         let packet = self.inbound.get(..length)?;
-        Some((Inbound(packet), Outbound { tun: &self.tun, buffer: &mut self.outbound }))
+        let answer =
+            Outbound { port: &self.port, buffer: &mut self.outbound, recovery: &mut self.recovery };
+        Some((Inbound(packet), answer))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Outbound<'_>> {
-        Some(Outbound { tun: &self.tun, buffer: &mut self.outbound })
+        // What cannot be sent now stays where it is.
+        let free = !self.port.is_full();
+        free.then_some(Outbound {
+            port: &self.port,
+            buffer: &mut self.outbound,
+            recovery: &mut self.recovery,
+        })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ip;
-        capabilities.max_transmission_unit = usize::from(Addresses::MTU);
+        capabilities.max_transmission_unit = self.port.mtu();
         // The packets come from the kernel through memory: nothing can have changed a bit.
         capabilities.checksum.ipv4 = Checksum::Tx;
         capabilities.checksum.tcp = Checksum::Tx;
@@ -115,8 +143,9 @@ impl phy::RxToken for Inbound<'_> {
 }
 
 struct Outbound<'a> {
-    tun: &'a Tun,
+    port: &'a Port,
     buffer: &'a mut Vec<u8>,
+    recovery: &'a mut Recovery,
 }
 
 impl phy::TxToken for Outbound<'_> {
@@ -126,7 +155,10 @@ impl phy::TxToken for Outbound<'_> {
         }
         let packet = &mut self.buffer[..length];
         let result = f(packet);
-        self.tun.write(packet);
+        self.port.write(packet);
+        if self.port.loses() {
+            self.recovery.sent(packet);
+        }
         result
     }
 }

@@ -5,18 +5,20 @@
 //! out of its receive buffer. Both have a fixed size, and neither side is read when the other does
 //! not take it, so a slow reader slows its sender and memory stays flat.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 
 use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::tcp::{self, State};
 use smoltcp::wire::IpEndpoint;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Stack;
 use super::engine::Engine;
-use super::packet::Pair;
+use super::packet::{Packet, Pair};
 use super::peer::Peer;
+use super::recovery::Recovery;
 
 /// Bytes of each buffer: two of the largest segments. Twice that is a sixth faster, and memory that
 /// was touched stays with an idle connection. What is not used is never touched.
@@ -28,8 +30,11 @@ const TURNS: usize = 4;
 pub(super) struct Flow {
     sockets: RefCell<SocketSet<'static>>,
     handle: SocketHandle,
-    /// A packet came in.
+    /// A packet came in, or the connection was cut.
     arrived: Notify,
+    /// The policy does not allow it any more.
+    cut: Cell<bool>,
+    recovery: RefCell<Recovery>,
 }
 
 /// What the pump remembers between its turns.
@@ -56,22 +61,70 @@ enum End {
 impl Flow {
     /// A socket that listens for the SYN of `pair`.
     pub(super) fn new(pair: Pair) -> Option<Self> {
-        let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
-        let mut socket = tcp::Socket::new(buffer(), buffer());
-        // Our acknowledgments go out after each turn, with the window as it then is; and data goes
-        // out as the host sent it.
-        socket.set_ack_delay(None);
-        socket.set_nagle_enabled(false);
+        let mut socket = socket();
         socket.listen(IpEndpoint::from(pair.dst)).ok()?;
+        Some(Self::of(socket))
+    }
+
+    /// A socket that connects to the sandbox.
+    pub(super) fn dial(engine: &RefCell<Engine>, pair: Pair) -> Option<Self> {
+        let mut socket = socket();
+        engine.borrow_mut().connect(&mut socket, pair)?;
+        Some(Self::of(socket))
+    }
+
+    fn of(socket: tcp::Socket<'static>) -> Self {
         let mut sockets = SocketSet::new(vec![SocketStorage::EMPTY]);
         let handle = sockets.add(socket);
-        Some(Self { sockets: RefCell::new(sockets), handle, arrived: Notify::new() })
+        let sockets = RefCell::new(sockets);
+        let (arrived, cut, recovery) = (Notify::new(), Cell::new(false), RefCell::default());
+        Self { sockets, handle, arrived, cut, recovery }
+    }
+
+    /// Breaks the connection off, both ways.
+    pub(super) fn cut(&self) {
+        self.cut.set(true);
+        self.arrived.notify_one();
+    }
+
+    /// Sends what the socket has to send.
+    pub(super) fn send(&self, engine: &mut Engine) {
+        engine.send(&mut self.sockets.borrow_mut(), &mut self.recovery.borrow_mut());
+    }
+
+    /// Returns when a packet came in.
+    pub(super) async fn arrival(&self) {
+        self.arrived.notified().await;
+    }
+
+    /// Where the connection stands.
+    pub(super) fn state(&self) -> State {
+        self.with(|socket| socket.state())
     }
 
     /// Takes a packet of this connection.
-    pub(super) fn receive(&self, engine: &RefCell<Engine>, buffer: &mut Vec<u8>, length: usize) {
-        engine.borrow_mut().receive(buffer, length, &mut self.sockets.borrow_mut());
+    pub(super) fn receive(&self, stack: &Stack, buffer: &mut Vec<u8>, length: usize) {
+        if stack.port.loses()
+            && let Some(packet) = buffer.get(..length).and_then(Packet::parse)
+            && let Some(lost) = self.recovery.borrow_mut().heard(&packet)
+        {
+            stack.port.write(lost);
+        }
+        stack.engine.borrow_mut().receive(buffer, length, &mut self.sockets.borrow_mut());
         self.arrived.notify_one();
+    }
+
+    /// Sends what is to be sent now, and tells when there may be more though nothing arrives.
+    fn flush(&self, stack: &Stack) -> Option<Instant> {
+        if !stack.port.is_full()
+            && let Some(overdue) = self.recovery.borrow_mut().overdue()
+        {
+            stack.port.write(overdue);
+        }
+        let mut engine = stack.engine.borrow_mut();
+        self.send(&mut engine);
+        let next = engine.next(&self.sockets.borrow());
+        next.into_iter().chain(self.recovery.borrow().next()).min()
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut tcp::Socket<'static>) -> R) -> R {
@@ -79,17 +132,27 @@ impl Flow {
     }
 }
 
+fn socket() -> tcp::Socket<'static> {
+    let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
+    let mut socket = tcp::Socket::new(buffer(), buffer());
+    // Our acknowledgments go out after each turn, with the window as it then is; and data goes out
+    // as the host sent it.
+    socket.set_ack_delay(None);
+    socket.set_nagle_enabled(false);
+    socket
+}
+
 /// Moves data both ways until both sides are done.
 pub(super) async fn pump(stack: &Stack, flow: &Flow, peer: Peer) {
     let mut progress = Progress::default();
     loop {
-        let moved = flow.with(|socket| turn(socket, &peer, &mut progress));
-        let wake = {
-            let mut sockets = flow.sockets.borrow_mut();
-            let mut engine = stack.engine.borrow_mut();
-            engine.send(&mut sockets);
-            engine.next(&sockets)
-        };
+        let moved = flow.with(|socket| {
+            if flow.cut.get() {
+                socket.abort();
+            }
+            turn(socket, &peer, &mut progress)
+        });
+        let wake = flow.flush(stack);
         match flow.with(|socket| end(socket, &progress)) {
             Some(End::Reset) => return peer.reset(),
             Some(End::Whole) => return write_rest(flow, &peer).await,
@@ -102,6 +165,7 @@ pub(super) async fn pump(stack: &Stack, flow: &Flow, peer: Peer) {
         let read = !progress.peer_ended && flow.with(|socket| socket.can_send());
         let until = async {
             match wake {
+                _ if stack.port.is_full() => stack.port.room().await,
                 Some(at) => tokio::time::sleep_until(at).await,
                 None => std::future::pending().await,
             }

@@ -1,15 +1,17 @@
 //! The one decision for every packet that would open something: where it goes, or that it goes
 //! nowhere. It joins the policy with the addresses that allowed names were seen to have.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::{Addresses, Mode, Policy};
 
-/// Addresses remembered at most. A sandbox can fill it only with what its own rules allow.
+/// Names remembered at most, each for one address.
 const MAX_LEARNED: usize = 8192;
+/// Of these, at one address: many names lead to a large provider's, few are used by one sandbox.
+const MAX_AT_ONE: usize = 64;
 /// DNS's port (RFC 1035), which is ours to answer under an allowlist.
 const DNS_PORT: u16 = 53;
 
@@ -28,21 +30,29 @@ pub(super) enum Way {
 
 /// The policy and what was learned.
 pub(super) struct Gate {
-    policy: Policy,
+    policy: RefCell<Policy>,
     min_ttl: Duration,
     learned: RefCell<HashMap<IpAddr, Vec<Learned>>>,
+    /// How many names there are in all.
+    count: Cell<usize>,
 }
 
-/// An address that an allowed name has.
+/// A name that an address belongs to. Whether it counts is the policy's business, which may be
+/// replaced.
 struct Learned {
-    /// The number of the rule that allows the name.
-    rule: usize,
+    name: Box<str>,
     until: Instant,
 }
 
 impl Gate {
     pub(super) fn new(policy: Policy, min_ttl: Duration) -> Self {
-        Self { policy, min_ttl, learned: RefCell::default() }
+        let (policy, learned) = (RefCell::new(policy), RefCell::default());
+        Self { policy, min_ttl, learned, count: Cell::new(0) }
+    }
+
+    /// Decides by another policy from now on. What names were seen to lead to stays known.
+    pub(super) fn replace(&self, policy: Policy) {
+        *self.policy.borrow_mut() = policy;
     }
 
     /// Where a connection or a datagram to `to` goes.
@@ -51,16 +61,17 @@ impl Gate {
         if Addresses::is_dns(ip) {
             return if port == DNS_PORT { Way::Dns } else { Way::Denied };
         }
-        if self.policy.mode == Mode::None {
+        let policy = self.policy.borrow();
+        if policy.mode == Mode::None {
             return Way::Denied;
         }
-        if Addresses::is_gateway(ip) && self.policy.grants_host_port(port) {
+        if Addresses::is_gateway(ip) && policy.grants_host_port(port) {
             return Way::Host(port);
         }
-        if port == DNS_PORT && self.policy.mode == Mode::Allowlist {
+        if port == DNS_PORT && policy.mode == Mode::Allowlist {
             return Way::Dns;
         }
-        if self.policy.allows_address(ip, port) || self.was_learned(ip, port) {
+        if policy.allows_address(ip, port) || self.was_learned(&policy, ip, port) {
             return Way::Out(to);
         }
         Way::Denied
@@ -68,52 +79,53 @@ impl Gate {
 
     /// Whether an echo request may go to an address. A rule must be for every port.
     pub(super) fn echo(&self, ip: IpAddr) -> bool {
-        self.policy.allows_address(ip, 0) || self.was_learned(ip, 0)
+        let policy = self.policy.borrow();
+        policy.allows_address(ip, 0) || self.was_learned(&policy, ip, 0)
     }
 
     /// Whether a name may be resolved. It is in lower case without a final dot.
     pub(super) fn resolves(&self, name: &str) -> bool {
-        match self.policy.mode {
-            Mode::None => false,
-            Mode::Open => true,
-            Mode::Allowlist => self.policy.allow.iter().any(|rule| rule.target.names(name)),
-        }
+        self.policy.borrow().allows_name(name)
     }
 
     /// Remembers that `name` has these addresses, each with its TTL in seconds. Special addresses
     /// are not learned: a name must not lead to what only its own number opens.
     pub(super) fn learn(&self, name: &str, addresses: &[(IpAddr, u32)]) {
-        if self.policy.mode != Mode::Allowlist {
-            return;
-        }
         let now = Instant::now();
         let mut learned = self.learned.borrow_mut();
-        for (rule, _) in self.policy.allow.iter().enumerate().filter(|(_, r)| r.target.names(name))
-        {
-            for (ip, ttl) in addresses.iter().filter(|(ip, _)| !Policy::is_special(*ip)) {
-                let until = now + self.min_ttl.max(Duration::from_secs(u64::from(*ttl)));
-                let known = learned.entry(*ip).or_default();
-                match known.iter_mut().find(|l| l.rule == rule) {
-                    Some(known) => known.until = known.until.max(until),
-                    None => known.push(Learned { rule, until }),
+        for (ip, ttl) in addresses.iter().filter(|(ip, _)| !Policy::is_special(*ip)) {
+            let until = now + self.min_ttl.max(Duration::from_secs(u64::from(*ttl)));
+            let known = learned.entry(*ip).or_default();
+            if let Some(known) = known.iter_mut().find(|l| *l.name == *name) {
+                known.until = known.until.max(until);
+                continue;
+            }
+            if known.len() >= MAX_AT_ONE {
+                let oldest = known.iter().enumerate().min_by_key(|(_, l)| l.until);
+                if let Some(oldest) = oldest.map(|(at, _)| at) {
+                    known.swap_remove(oldest);
+                    self.count.update(|n| n - 1);
                 }
             }
+            known.push(Learned { name: name.into(), until });
+            self.count.update(|n| n + 1);
         }
-        if learned.len() > MAX_LEARNED {
+        if self.count.get() > MAX_LEARNED {
             make_room(&mut learned, now);
+            self.count.set(learned.values().map(Vec::len).sum());
         }
     }
 
-    /// An address in use stays allowed: a program that resolved its server once, and connects to
-    /// it every minute, must not lose it when the TTL ends.
-    fn was_learned(&self, ip: IpAddr, port: u16) -> bool {
+    /// Whether an allowed name led to the address. One in use stays allowed: a program that
+    /// resolved its server once, and connects to it every minute, must not lose it when the TTL
+    /// ends.
+    fn was_learned(&self, policy: &Policy, ip: IpAddr, port: u16) -> bool {
         let now = Instant::now();
         let mut learned = self.learned.borrow_mut();
         let Some(known) = learned.get_mut(&ip) else { return false };
         let mut allowed = false;
         for entry in known.iter_mut().filter(|l| l.until > now) {
-            let rule = self.policy.allow.get(entry.rule);
-            if rule.is_some_and(|r| r.ports.contains(port)) {
+            if policy.allows_port_of(&entry.name, port) {
                 entry.until = entry.until.max(now + self.min_ttl);
                 allowed = true;
             }
@@ -124,14 +136,13 @@ impl Gate {
 
 /// Drops what has run out, and then as much of the oldest as it takes to be at half the limit.
 fn make_room(learned: &mut HashMap<IpAddr, Vec<Learned>>, now: Instant) {
-    learned.retain(|_, known| known.iter().any(|l| l.until > now));
-    if learned.len() > MAX_LEARNED {
-        let newest = |known: &Vec<Learned>| known.iter().map(|l| l.until).max().unwrap_or(now);
-        let mut ends: Vec<_> = learned.values().map(newest).collect();
-        ends.sort_unstable();
-        let cut = ends.get(ends.len() / 2).copied().unwrap_or(now);
-        learned.retain(|_, known| newest(known) > cut);
+    let mut ends: Vec<_> = learned.values().flatten().map(|l| l.until).collect();
+    ends.sort_unstable();
+    let cut = ends.get(ends.len() / 2).copied().unwrap_or(now).max(now);
+    for known in learned.values_mut() {
+        known.retain(|l| l.until > cut);
     }
+    learned.retain(|_, known| !known.is_empty());
 }
 
 #[cfg(test)]
@@ -140,7 +151,7 @@ mod tests {
 
     fn gate(mode: Mode, rules: &[&str]) -> Gate {
         let allow = rules.iter().map(|r| r.parse().unwrap()).collect();
-        Gate::new(Policy { mode, allow }, Duration::from_secs(300))
+        Gate::new(Policy { mode, allow, deny: Vec::new() }, Duration::from_secs(300))
     }
 
     fn way(gate: &Gate, to: &str) -> Way {
@@ -204,5 +215,33 @@ mod tests {
         }
         assert!(gate.learned.borrow().len() <= MAX_LEARNED + 1);
         assert_ne!(way(&gate, "10.0.78.31:1"), Way::Denied, "the newest stays");
+        for n in 0..20_000_u32 {
+            gate.learn(&format!("n{n}.example.com"), &[(ip("203.0.113.1"), 60)]);
+        }
+        assert_eq!(gate.learned.borrow()[&ip("203.0.113.1")].len(), MAX_AT_ONE);
+    }
+
+    #[test]
+    fn a_names_address_is_open_though_its_network_is_denied() {
+        let gate = gate(Mode::Open, &["a.test:443"]);
+        let deny = ["0.0.0.0/0", "::/0"].map(|r| r.parse().unwrap()).to_vec();
+        let policy = gate.policy.borrow().clone();
+        gate.replace(Policy { deny, ..policy });
+        gate.learn("b.test", &[(ip("203.0.113.1"), 60)]);
+        assert_eq!(way(&gate, "203.0.113.1:443"), Way::Denied, "another name's");
+        gate.learn("a.test", &[(ip("203.0.113.1"), 60)]);
+        assert_ne!(way(&gate, "203.0.113.1:443"), Way::Denied);
+        assert_eq!(way(&gate, "203.0.113.1:80"), Way::Denied, "another port");
+    }
+
+    #[test]
+    fn what_was_learned_before_counts_under_a_new_policy() {
+        let gate = gate(Mode::Open, &[]);
+        gate.learn("a.test", &[(ip("203.0.113.1"), 60)]);
+        gate.replace(Policy::allowlist(vec!["a.test:443".parse().unwrap()]));
+        assert_ne!(way(&gate, "203.0.113.1:443"), Way::Denied);
+        assert_eq!(way(&gate, "203.0.113.2:443"), Way::Denied);
+        gate.replace(Policy::none());
+        assert_eq!(way(&gate, "203.0.113.1:443"), Way::Denied);
     }
 }

@@ -24,41 +24,54 @@
 //! sleeps in `epoll` while nothing happens and sets no timer for an idle connection.
 
 mod control;
+mod counters;
 mod denials;
+mod dial;
 mod dns;
 mod engine;
+mod ethernet;
 mod flow;
+mod fragments;
 mod gate;
+mod orders;
 mod packet;
 mod peer;
+mod port;
+mod recovery;
 mod tcp;
-mod tun;
 mod udp;
 
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::task::LocalSet;
 
-use crate::{Addresses, Policy};
+use crate::{Addresses, Link, Policy};
 use denials::Denials;
 use dns::Resolver;
 use engine::Engine;
 use gate::{Gate, Way};
 use packet::Packet;
-use tun::Tun;
+use port::{Arrival, Port};
 
 /// How many packets are read before the connections get their turn.
 const BATCH: usize = 32;
 
 /// What the stack can be told beside its policy. The defaults are for use; tests change them.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Options {
+    /// Ways in: who connects to a socket is carried to this port of the sandbox, from the
+    /// gateway's address and whatever the policy says. A connection that the sandbox refuses is
+    /// closed at once, one that it does not answer after two seconds.
+    pub dial: Vec<(UnixListener, u16)>,
+    /// The socket of [`crate::control`].
+    pub control: Option<UnixListener>,
     /// Where the host's nameservers stand.
     pub resolv_conf: PathBuf,
     /// The host's own names.
@@ -78,6 +91,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            dial: Vec::new(),
+            control: None,
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
             hosts: PathBuf::from("/etc/hosts"),
             max_tcp: 4096,
@@ -91,7 +106,7 @@ impl Default for Options {
 
 /// What all tasks of the process share. There is one thread, and no borrow is held over an await.
 struct Stack {
-    tun: Rc<Tun>,
+    port: Rc<Port>,
     engine: RefCell<Engine>,
     gate: Gate,
     denials: Denials,
@@ -103,33 +118,50 @@ struct Stack {
 
 /// Carries a sandbox's packets until the sandbox is gone.
 ///
-/// `tun` is what [`configure_inside`](crate::configure_inside) returned. When the other end of
-/// `control` (a pipe or a socket) is closed everywhere, or the device disappears, it returns.
+/// It returns when what `life` stands for is over, or the link disappears. `life` is one of
+/// - a process's descriptor (`pidfd_open`): until that process ends;
+/// - a pipe or a Unix socket: until its other end is closed everywhere. If a process's descriptor
+///   comes over the socket (`SCM_RIGHTS`, with one byte), that process counts from then on.
+///
 /// What is refused is written to standard error, a line each, at a limited rate.
 ///
 /// # Errors
 /// When the descriptors are not of the right kind, or the runtime cannot be made.
-pub fn run(tun: OwnedFd, control: OwnedFd, policy: Policy, options: Options) -> io::Result<()> {
+pub fn run(link: Link, life: OwnedFd, policy: Policy, mut options: Options) -> io::Result<()> {
     control::raise_open_files();
     control::return_memory();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {
-        let stack = Rc::new(Stack::new(tun, policy, options)?);
+        let (dial, orders) = (std::mem::take(&mut options.dial), options.control.take());
+        let stack = Rc::new(Stack::new(link, policy, options)?);
+        for (listener, port) in dial {
+            let listener = accepting(listener)?;
+            tokio::task::spawn_local(dial::serve(stack.clone(), listener, port));
+        }
+        if let Some(listener) = orders {
+            tokio::task::spawn_local(orders::serve(stack.clone(), accepting(listener)?));
+        }
         tokio::select! {
-            gone = control::closed(control) => gone,
+            gone = control::ended(life) => gone,
             read = stack.clone().read_packets() => read,
+            drained = stack.port.drain() => drained,
         }
     })
 }
 
+fn accepting(listener: UnixListener) -> io::Result<tokio::net::UnixListener> {
+    listener.set_nonblocking(true)?;
+    tokio::net::UnixListener::from_std(listener)
+}
+
 impl Stack {
-    fn new(tun: OwnedFd, policy: Policy, options: Options) -> io::Result<Self> {
-        let tun = Rc::new(Tun::new(tun)?);
+    fn new(link: Link, policy: Policy, options: Options) -> io::Result<Self> {
+        let port = Rc::new(Port::new(link)?);
         Ok(Self {
-            engine: RefCell::new(Engine::new(tun.clone(), control::random()?)),
-            tun,
+            engine: RefCell::new(Engine::new(port.clone(), control::random()?)),
+            port,
             gate: Gate::new(policy, options.min_ttl),
             denials: Denials::default(),
             resolver: Resolver::new(options.resolv_conf.clone(), options.hosts.clone()),
@@ -142,19 +174,27 @@ impl Stack {
     async fn read_packets(self: Rc<Self>) -> io::Result<()> {
         let mut buffer = vec![0; usize::from(Addresses::MTU)];
         loop {
-            let mut length = self.tun.read(&mut buffer).await?;
-            for _ in 0..BATCH {
-                if length == 0 {
-                    return Ok(());
+            let mut arrival = Some(self.port.read(&mut buffer).await?);
+            let mut turns = BATCH;
+            while let Some(arrived) = arrival {
+                match arrived {
+                    Arrival::Packet(length) => self.dispatch(&mut buffer, length),
+                    Arrival::Other => {}
+                    Arrival::Gone => return Ok(()),
                 }
-                self.dispatch(&mut buffer, length);
-                match self.tun.try_read(&mut buffer) {
-                    Some(next) => length = next,
-                    None => break,
-                }
+                turns -= 1;
+                // What is read here is dispatched, so the last turn reads nothing.
+                arrival = (turns > 0).then(|| self.port.try_read(&mut buffer)).flatten();
             }
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Decides by another policy from now on, and ends what it does not allow.
+    fn replace_policy(&self, policy: Policy) {
+        self.gate.replace(policy);
+        self.tcp.recheck(|pair| self.way(pair.dst));
+        self.udp.recheck(|pair| self.way(pair.dst), |pair| self.gate.echo(pair.dst.ip()));
     }
 
     /// Where a connection or a datagram goes. A name of the host's own file needs no question to
@@ -172,15 +212,28 @@ impl Stack {
     }
 
     fn dispatch(self: &Rc<Self>, buffer: &mut Vec<u8>, length: usize) {
-        let Some(packet) = buffer.get(..length).and_then(Packet::parse) else { return };
+        let Some(bytes) = buffer.get(..length) else { return };
+        let Some(packet) = Packet::parse(bytes) else { return self.dispatch_piece(bytes) };
         if packet.src.is_unspecified() || packet.src.is_multicast() || packet.src.is_loopback() {
             return;
         }
         match packet.protocol {
             packet::TCP => tcp::receive(self, buffer, length),
             packet::UDP => udp::receive(self, &packet),
-            packet::ICMP | packet::ICMP_V6 => udp::receive_echo(self, &packet),
+            packet::ICMP | packet::ICMP_V6 => match ethernet::answer_solicitation(&packet) {
+                Some(answer) => self.port.write(&answer),
+                None => udp::receive_echo(self, &packet),
+            },
+            packet::FRAGMENT => self.dispatch_piece(bytes),
             _ => {}
+        }
+    }
+
+    /// Takes a fragment, and with the last one the packet that it belongs to.
+    fn dispatch_piece(self: &Rc<Self>, bytes: &[u8]) {
+        if let Some(mut whole) = self.port.fragments.take(bytes) {
+            let length = whole.len();
+            self.dispatch(&mut whole, length);
         }
     }
 }

@@ -7,6 +7,7 @@ pub(super) const TCP: u8 = 6;
 pub(super) const UDP: u8 = 17;
 pub(super) const ICMP: u8 = 1;
 pub(super) const ICMP_V6: u8 = 58;
+pub(super) const FRAGMENT: u8 = 44;
 
 /// TCP flags (RFC 9293 section 3.1).
 const FIN: u8 = 0x01;
@@ -42,8 +43,8 @@ pub(super) enum Unreachable {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads the IP header. `None` for what the stack does not carry: fragments (the MTU makes
-    /// them needless), IPv6 extension headers, and broken packets.
+    /// Reads the IP header. `None` for fragments of IPv4 ([`super::fragments`]) and broken packets.
+    /// What follows extension headers of IPv6 is not looked for.
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
         match bytes.first()? >> 4 {
             4 => Self::parse_v4(bytes),
@@ -98,6 +99,21 @@ impl<'a> Packet<'a> {
         self.payload.get(13).copied().map(TcpFlags)
     }
 
+    /// What a TCP segment acknowledges, if anything.
+    pub(super) fn tcp_ack(&self) -> Option<u32> {
+        let acknowledges = self.tcp_flags()?.0 & ACK != 0;
+        u32_at(self.payload, 8).filter(|_| acknowledges)
+    }
+
+    /// How many numbers a TCP segment takes: one for each byte of data, one for its opening and
+    /// for its end.
+    pub(super) fn tcp_span(&self) -> Option<u32> {
+        let (tcp, flags) = (self.payload, self.tcp_flags()?);
+        let header = usize::from(tcp.get(12)? >> 4) * 4;
+        let span = tcp.len().checked_sub(header)? + flags.has(SYN) + flags.has(FIN);
+        u32::try_from(span).ok()
+    }
+
     /// A UDP datagram's data.
     pub(super) fn udp_data(&self) -> Option<&'a [u8]> {
         self.payload.get(8..usize::from(u16_at(self.payload, 4)?))
@@ -105,13 +121,10 @@ impl<'a> Packet<'a> {
 
     /// The reset that answers a TCP segment which belongs to nothing (RFC 9293 section 3.10.7.1).
     pub(super) fn reset(&self) -> Option<Vec<u8>> {
-        let (tcp, flags) = (self.payload, self.tcp_flags()?);
-        let header = usize::from(tcp.get(12)? >> 4) * 4;
-        let span = tcp.len().checked_sub(header)? + flags.has(SYN) + flags.has(FIN);
-        let (seq, ack, answer) = if flags.0 & ACK != 0 {
-            (u32_at(tcp, 8)?, 0, RST)
-        } else {
-            (0, u32_at(tcp, 4)?.wrapping_add(u32::try_from(span).ok()?), RST | ACK)
+        let tcp = self.payload;
+        let (seq, ack, answer) = match self.tcp_ack() {
+            Some(ack) => (ack, 0, RST),
+            None => (0, u32_at(tcp, 4)?.wrapping_add(self.tcp_span()?), RST | ACK),
         };
         let mut segment = Vec::with_capacity(20);
         segment.extend_from_slice(tcp.get(2..4)?);
@@ -213,7 +226,7 @@ fn seal(from: IpAddr, to: IpAddr, protocol: u8, data: &mut [u8], at: usize) {
 }
 
 /// Puts the IP header before a payload.
-fn wrap(from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn wrap(from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
     let short = |n: usize| u16::try_from(n).unwrap_or(u16::MAX).to_be_bytes();
     let mut packet = Vec::with_capacity(40 + payload.len());
     match (from, to) {
@@ -241,7 +254,7 @@ fn wrap(from: IpAddr, to: IpAddr, protocol: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The internet checksum (RFC 1071) over parts that each have an even length, the last excepted.
-fn checksum(parts: &[&[u8]]) -> u16 {
+pub(super) fn checksum(parts: &[&[u8]]) -> u16 {
     let mut sum = 0_u64;
     for part in parts {
         let mut words = part.chunks_exact(4);
@@ -258,17 +271,17 @@ fn checksum(parts: &[&[u8]]) -> u16 {
     !u16::try_from(sum).unwrap_or_default()
 }
 
-fn put(data: &mut [u8], at: usize, value: u16) {
+pub(super) fn put(data: &mut [u8], at: usize, value: u16) {
     if let Some(field) = data.get_mut(at..at + 2) {
         field.copy_from_slice(&value.to_be_bytes());
     }
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..at + 2)?.try_into().ok().map(u16::from_be_bytes)
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes)
 }
 

@@ -1,4 +1,5 @@
-//! The far end of a connection: a socket of the host's network, or our own nameserver.
+//! The far end of a connection: a socket of the host's network, our own nameserver, or whoever
+//! connected from outside.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,7 +13,7 @@ use super::gate::Way;
 /// One end of a byte stream, read and written where smoltcp's buffers are.
 pub(super) enum Peer {
     Out(TcpStream),
-    /// The other end is held by the nameserver.
+    /// The other end is held by the nameserver, or by a process of the host.
     Local(UnixStream),
 }
 

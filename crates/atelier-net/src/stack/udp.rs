@@ -50,7 +50,9 @@ struct Flow {
     socket: AsyncFd<UdpSocket>,
     last: Cell<Instant>,
     idle: Duration,
-    /// A notification ends it, to make room.
+    /// Where the policy let it go; an echo has none.
+    way: Option<Way>,
+    /// A notification ends it: to make room, or because it is not allowed any more.
     evicted: Notify,
 }
 
@@ -62,16 +64,18 @@ pub(super) fn receive(stack: &Rc<Stack>, packet: &Packet<'_>) {
     if let Some(flow) = known {
         return flow.send(stack, packet, data);
     }
-    match stack.way(pair.dst) {
+    let way = stack.way(pair.dst);
+    match way {
         Way::Dns => super::dns::serve_datagram(stack, pair, data),
-        Way::Out(to) => open(stack, packet, key, data, udp_socket(to)),
+        Way::Out(to) => open(stack, packet, (key, Some(way)), data, udp_socket(to)),
         Way::Host(port) => {
-            open(stack, packet, key, data, udp_socket((Ipv4Addr::LOCALHOST, port).into()));
+            let socket = udp_socket((Ipv4Addr::LOCALHOST, port).into());
+            open(stack, packet, (key, Some(way)), data, socket);
         }
         Way::Denied if pair.dst.ip().is_multicast() || is_broadcast(pair.dst.ip()) => {}
         Way::Denied => {
             stack.denials.note(&pair.dst);
-            stack.tun.write(&packet.unreachable(Unreachable::Prohibited));
+            stack.port.write(&packet.unreachable(Unreachable::Prohibited));
         }
     }
 }
@@ -87,7 +91,7 @@ pub(super) fn receive_echo(stack: &Rc<Stack>, packet: &Packet<'_>) {
     if Addresses::is_gateway(packet.dst) || Addresses::is_dns(packet.dst) {
         let mut answer = message.to_vec();
         answer[0] = reply;
-        return stack.tun.write(&packet::icmp(packet.dst, packet.src, answer));
+        return stack.port.write(&packet::icmp(packet.dst, packet.src, answer));
     }
     let pair = Pair {
         src: SocketAddr::new(packet.src, u16::from_be_bytes([hi, lo])),
@@ -98,11 +102,11 @@ pub(super) fn receive_echo(stack: &Rc<Stack>, packet: &Packet<'_>) {
     match known {
         Some(flow) => flow.send(stack, packet, message),
         None if stack.gate.echo(packet.dst) => {
-            open(stack, packet, key, message, echo_socket(packet.dst));
+            open(stack, packet, (key, None), message, echo_socket(packet.dst));
         }
         None => {
             stack.denials.note(&format_args!("echo to {}", packet.dst));
-            stack.tun.write(&packet.unreachable(Unreachable::Prohibited));
+            stack.port.write(&packet.unreachable(Unreachable::Prohibited));
         }
     }
 }
@@ -111,18 +115,18 @@ pub(super) fn receive_echo(stack: &Rc<Stack>, packet: &Packet<'_>) {
 fn open(
     stack: &Rc<Stack>,
     packet: &Packet<'_>,
-    key: Key,
+    (key, way): (Key, Option<Way>),
     data: &[u8],
     socket: io::Result<AsyncFd<UdpSocket>>,
 ) {
     let socket = match socket {
         Ok(socket) => socket,
-        Err(error) => return stack.tun.write(&packet.unreachable(reason(&error))),
+        Err(error) => return stack.port.write(&packet.unreachable(reason(&error))),
     };
     let idle =
         if key.pair.dst.port() == 53 { stack.options.dns_idle } else { stack.options.udp_idle };
     let last = Cell::new(Instant::now());
-    let flow = Rc::new(Flow { socket, last, idle, evicted: Notify::new() });
+    let flow = Rc::new(Flow { socket, last, idle, way, evicted: Notify::new() });
     stack.udp.insert(key, &flow, stack.options.max_udp);
     flow.send(stack, packet, data);
     let stack = stack.clone();
@@ -146,14 +150,14 @@ async fn carry_back(stack: &Stack, flow: &Flow, key: Key) {
                 flow.last.set(Instant::now());
                 let data = buffer.get(..length).unwrap_or_default();
                 if let Some(packet) = answer(key, data) {
-                    stack.tun.write(&packet);
+                    stack.port.write(&packet);
                 }
             }
             // The host's network said that the destination does not take it.
             Ok(Err(error)) if !key.echo => {
                 let sent = packet::udp(key.pair.src, key.pair.dst, &[]).unwrap_or_default();
                 if let Some(sent) = Packet::parse(&sent) {
-                    stack.tun.write(&sent.unreachable(reason(&error)));
+                    stack.port.write(&sent.unreachable(reason(&error)));
                 }
             }
             Ok(Err(_)) | Err(_) => {}
@@ -179,7 +183,7 @@ impl Flow {
         self.last.set(Instant::now());
         match self.socket.get_ref().send(data) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => stack.tun.write(&packet.unreachable(reason(&error))),
+            Err(error) => stack.port.write(&packet.unreachable(reason(&error))),
             Ok(_) => {}
         }
     }
@@ -206,6 +210,20 @@ impl Table {
             }
         }
         flows.insert(key, flow.clone());
+    }
+
+    /// Ends what would go another way now, or none.
+    pub(super) fn recheck(&self, way: impl Fn(Pair) -> Way, echo: impl Fn(Pair) -> bool) {
+        self.flows.borrow_mut().retain(|key, flow| {
+            let stays = match flow.way {
+                Some(before) => before == way(key.pair),
+                None => echo(key.pair),
+            };
+            if !stays {
+                flow.evicted.notify_one();
+            }
+            stays
+        });
     }
 
     /// Removes a flow, unless a newer one has its place.

@@ -10,7 +10,7 @@ use atelier_net::Mode;
 use crate::world::{HOST, LIMIT, World};
 
 /// Sends each datagram back to where it came from.
-fn echo(world: &World) -> SocketAddr {
+pub fn echo(world: &World) -> SocketAddr {
     let socket = world.datagrams(HOST);
     let address = socket.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -22,7 +22,7 @@ fn echo(world: &World) -> SocketAddr {
     address
 }
 
-fn client(to: impl Into<SocketAddr>) -> UdpSocket {
+pub fn client(to: impl Into<SocketAddr>) -> UdpSocket {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
     socket.set_read_timeout(Some(LIMIT)).unwrap();
     socket.connect(to.into()).unwrap();

@@ -4,7 +4,10 @@
 
 mod allowlist;
 mod datagrams;
+mod dial;
 mod dns;
 mod figures;
+mod links;
+mod orders;
 mod streams;
 mod world;

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::world::{HOST, World, connect};
 
 /// Answers each connection with what it sends, until its end.
-fn echo(world: &World, ip: impl Into<IpAddr>) -> SocketAddr {
+pub fn echo(world: &World, ip: impl Into<IpAddr>) -> SocketAddr {
     let listener = world.listen(ip);
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -21,7 +21,7 @@ fn echo(world: &World, ip: impl Into<IpAddr>) -> SocketAddr {
     address
 }
 
-fn says_back(to: SocketAddr) {
+pub fn says_back(to: SocketAddr) {
     let mut stream = connect(to).unwrap();
     stream.write_all(b"hello").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();

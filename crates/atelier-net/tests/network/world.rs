@@ -2,7 +2,7 @@
 //! sandbox whose only way out is the stack.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use atelier_net::{Mode, Options, Policy};
+use atelier_net::{Link, Mode, Options, Policy};
 use simple_dns::rdata::{A, AAAA, RData};
 use simple_dns::{CLASS, Packet, QTYPE, RCODE, ResourceRecord, TYPE};
 
@@ -21,6 +21,92 @@ pub const HOST: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 const NAMESERVER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 53);
 /// Long enough that only a hang reaches it.
 pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// How the sandbox's device and the stack are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wiring {
+    /// A TUN device.
+    Tun,
+    /// A TAP device in the sandbox's namespace, with this MTU.
+    Tap(u16),
+    /// A TAP device in a namespace of its own, which a machine monitor opens by its name.
+    Wire(u16),
+    /// A pair of sockets, of which a machine monitor inherits one.
+    Pair(u16),
+}
+
+impl Wiring {
+    /// Every Ethernet link, with the MTU that guests have as a rule.
+    pub const ETHERNET: [Self; 3] = [Self::Tap(1500), Self::Wire(1500), Self::Pair(1500)];
+
+    /// Makes a sandbox's namespace, and the stack's end of its link.
+    pub fn make(self) -> (File, Link) {
+        match self {
+            Self::Tun => {
+                let (sandbox, tun) =
+                    new_namespace(|| atelier_net::configure_inside("eth0").unwrap());
+                (sandbox, Link::Ip(tun))
+            }
+            Self::Tap(mtu) => {
+                let (sandbox, device) = machine(mtu);
+                (sandbox, Link::Ethernet { device, mtu })
+            }
+            Self::Wire(mtu) => {
+                let (sandbox, card) = machine(mtu);
+                let (_, (device, monitor)) = new_namespace(move || {
+                    let ours = atelier_net::configure_wire("tap0", mtu).unwrap();
+                    (ours, open_tap("tap0"))
+                });
+                forward(&card, &monitor);
+                (sandbox, Link::Ethernet { device, mtu })
+            }
+            Self::Pair(mtu) => {
+                let (sandbox, card) = machine(mtu);
+                let (device, monitor) = atelier_net::wire_pair().unwrap();
+                forward(&card, &monitor);
+                (sandbox, Link::Ethernet { device, mtu })
+            }
+        }
+    }
+}
+
+/// A kernel with a network card of its own: a namespace, and what leaves and enters the card.
+pub fn machine(mtu: u16) -> (File, OwnedFd) {
+    new_namespace(move || atelier_net::configure_tap("eth0", mtu).unwrap())
+}
+
+/// Opens a TAP device that is there already, as a machine monitor does.
+fn open_tap(name: &str) -> OwnedFd {
+    let tap = File::options().read(true).write(true).open("/dev/net/tun").unwrap();
+    // SAFETY: ifreq is plain data for which all-zero is valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI) as libc::c_short;
+    // SAFETY: the descriptor is a TUN control file and the request lives through the call.
+    let done = unsafe { libc::ioctl(tap.as_raw_fd(), libc::TUNSETIFF as _, &raw const request) };
+    assert_eq!(done, 0, "opening {name}: {}", std::io::Error::last_os_error());
+    tap.into()
+}
+
+/// Carries frames both ways between a card and the link, as a machine monitor does.
+pub fn forward(card: &OwnedFd, link: &OwnedFd) {
+    let copy = |from: &OwnedFd, to: &OwnedFd| {
+        let from = File::from(from.try_clone().unwrap());
+        let to = File::from(to.try_clone().unwrap());
+        std::thread::spawn(move || {
+            let mut frame = vec![0; 65_536];
+            while let Ok(n) = (&from).read(&mut frame) {
+                if (&to).write(&frame[..n]).is_err() {
+                    return;
+                }
+            }
+        });
+    };
+    copy(card, link);
+    copy(link, card);
+}
 
 /// A host, a sandbox, and the stack that joins them. Dropping it ends all three.
 pub struct World {
@@ -39,6 +125,28 @@ impl World {
 
     /// The same with changed options.
     pub fn with(mode: Mode, rules: &[&str], change: impl FnOnce(&mut Options)) -> Self {
+        Self::wired(Wiring::Tun, mode, rules, change)
+    }
+
+    /// The same over another link.
+    pub fn wired(
+        wiring: Wiring,
+        mode: Mode,
+        rules: &[&str],
+        change: impl FnOnce(&mut Options),
+    ) -> Self {
+        let (sandbox, link) = wiring.make();
+        Self::joined(sandbox, link, mode, rules, change)
+    }
+
+    /// The same with a sandbox and a link that are there.
+    pub fn joined(
+        sandbox: File,
+        link: Link,
+        mode: Mode,
+        rules: &[&str],
+        change: impl FnOnce(&mut Options),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = Options {
             resolv_conf: folder.path().join("resolv.conf"),
@@ -52,15 +160,15 @@ impl World {
             for address in ["203.0.113.1/32", "203.0.113.53/32", "192.0.2.1/32"] {
                 ip(&["addr", "add", address, "dev", "lo"]);
             }
-            ip(&["addr", "add", "2001:db8::1/128", "dev", "lo"]);
+            ip(&["addr", "add", "2001:db8::1/128", "dev", "lo", "nodad"]);
         });
-        let (sandbox, tun) = new_namespace(|| atelier_net::configure_inside("eth0").unwrap());
         let (ours, theirs) = std::io::pipe().unwrap();
-        let policy = Policy { mode, allow: rules.iter().map(|r| r.parse().unwrap()).collect() };
+        let allow = rules.iter().map(|r| r.parse().unwrap()).collect();
+        let policy = Policy { mode, allow, deny: Vec::new() };
         let outside = host.try_clone().unwrap();
         let stack = std::thread::spawn(move || {
             enter(&outside);
-            atelier_net::run(tun, ours.into(), policy, options)
+            atelier_net::run(link, ours.into(), policy, options)
         });
         Self { host, sandbox, control: Some(theirs.into()), stack: Some(stack), folder }
     }
@@ -167,7 +275,7 @@ fn reply(question: &[u8], names: &[(&str, &str)], tell: &mpsc::Sender<String>) -
 }
 
 /// Reads a DNS message of a TCP connection.
-pub fn read_framed(stream: &mut impl std::io::Read) -> Option<Vec<u8>> {
+pub fn read_framed(stream: &mut impl Read) -> Option<Vec<u8>> {
     let mut length = [0; 2];
     stream.read_exact(&mut length).ok()?;
     let mut message = vec![0; usize::from(u16::from_be_bytes(length))];

@@ -182,7 +182,10 @@ impl Load {
     pub fn file(state: impl Into<String>, memory: impl Into<String>) -> Self {
         Self {
             snapshot_path: state.into(),
-            mem_backend: MemoryBackend { backend_type: BackendType::File, backend_path: memory.into() },
+            mem_backend: MemoryBackend {
+                backend_type: BackendType::File,
+                backend_path: memory.into(),
+            },
             track_dirty_pages: false,
             resume_vm: true,
             network_overrides: Vec::new(),

@@ -253,8 +253,9 @@ impl Api {
     async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes> {
         let name = format!("{method} {path}");
         let stream = self.open().await.map_err(|error| self.lost(&name, &error))?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.lost(&name, &error))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| self.lost(&name, &error))?;
         let driving = tokio::spawn(connection);
         let request = Request::builder()
             .method(method)

@@ -42,7 +42,12 @@ impl Jail {
     ///
     /// # Errors
     /// When there is no jailer, or the name is none that it takes.
-    pub fn new(configured: Option<&Path>, id: &str, owner: (u32, u32), base: &Path) -> Result<Self> {
+    pub fn new(
+        configured: Option<&Path>,
+        id: &str,
+        owner: (u32, u32),
+        base: &Path,
+    ) -> Result<Self> {
         let jailer = program("jailer", configured).ok_or_else(|| VmError::Missing {
             what: "Firecracker's jailer",
             why: "no program jailer".to_owned(),

@@ -41,9 +41,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub use api::{
-    BackendType, CacheType, VsockOverride,
-    Balloon, Drive, Info, Limiter, Load, Logger, MemoryBackend, Metrics, NetworkInterface,
-    NetworkOverride, TokenBucket, Vsock,
+    BackendType, Balloon, CacheType, Drive, Info, Limiter, Load, Logger, MemoryBackend, Metrics,
+    NetworkInterface, NetworkOverride, TokenBucket, Vsock, VsockOverride,
 };
 pub use client::Api;
 pub use jail::Jail;

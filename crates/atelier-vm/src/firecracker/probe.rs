@@ -91,8 +91,12 @@ impl Firecracker {
         let log = "monitor.log";
         let mut monitor = Monitor::start(&self.command("trial"), dir, log)?;
         let api = Api::connect_soon(&dir.join(SOCKET)).await?;
-        let config =
-            MachineConfig { vcpu_count: 1, mem_size_mib: 256, smt: false, track_dirty_pages: false };
+        let config = MachineConfig {
+            vcpu_count: 1,
+            mem_size_mib: 256,
+            smt: false,
+            track_dirty_pages: false,
+        };
         api.machine_config(&config).await?;
         let line = "reboot=k pci=off atelier.off=reset atelier.trial";
         api.boot_source(&BootSource {

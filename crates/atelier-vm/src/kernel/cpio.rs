@@ -36,8 +36,7 @@ impl Archive {
         let (size, name) = (content.len() as u32, path.len() as u32 + 1);
         // Inode, mode, owner, group, links, time, size, device (2), device node (2), name's
         // length, checksum.
-        let fields =
-            [self.entries, mode, 0, 0, 1, 0, size, 0, 0, device.0, device.1, name, 0];
+        let fields = [self.entries, mode, 0, 0, 1, 0, size, 0, 0, device.0, device.1, name, 0];
         self.bytes.extend(b"070701");
         for field in fields {
             self.bytes.extend(format!("{field:08x}").bytes());

@@ -129,8 +129,10 @@ impl Kernel {
 
     /// From the kernel's configuration, which distributions put beside it.
     fn hz(&self) -> Option<u32> {
-        let places =
-            [Path::new("/boot").join(format!("config-{}", self.release)), self.modules.join("config")];
+        let places = [
+            Path::new("/boot").join(format!("config-{}", self.release)),
+            self.modules.join("config"),
+        ];
         let text = places.iter().find_map(|path| fs::read_to_string(path).ok())?;
         text.lines().find_map(|line| line.strip_prefix("CONFIG_HZ=")?.parse().ok())
     }
@@ -144,7 +146,9 @@ fn candidates() -> Vec<PathBuf> {
     let name = |path: &Path| path.to_string_lossy().into_owned();
     let mut found: Vec<PathBuf> = list("/boot")
         .into_iter()
-        .filter(|path| path.file_name().is_some_and(|it| it.to_string_lossy().starts_with("vmlinuz-")))
+        .filter(|path| {
+            path.file_name().is_some_and(|it| it.to_string_lossy().starts_with("vmlinuz-"))
+        })
         .chain(list("/lib/modules").into_iter().map(|folder| folder.join("vmlinuz")))
         .filter(|path| path.exists())
         .collect();

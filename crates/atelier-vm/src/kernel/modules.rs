@@ -93,8 +93,10 @@ impl Tree {
         for line in soft.lines() {
             let mut words = line.split_whitespace();
             let Some(module) = words.nth(1).map(name_of) else { continue };
-            let before =
-                words.skip_while(|word| *word != "pre:").skip(1).take_while(|word| *word != "post:");
+            let before = words
+                .skip_while(|word| *word != "pre:")
+                .skip(1)
+                .take_while(|word| *word != "post:");
             if let Some(entry) = modules.get_mut(&module) {
                 entry.needs.splice(0..0, before.map(name_of));
             }

@@ -84,7 +84,9 @@ impl Qemu {
         }
         let machine = request.machine;
         words
-            .add("-machine microvm,acpi=on,pcie=off,usb=off,x-option-roms=off,memory-backend=memory")
+            .add(
+                "-machine microvm,acpi=on,pcie=off,usb=off,x-option-roms=off,memory-backend=memory",
+            )
             .add(match request.accelerator {
                 Accelerator::Kvm => "-accel kvm -cpu host",
                 Accelerator::Tcg => "-accel",

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-pub use command::{LINK, CONSOLE, LAYER, SOCKET};
+pub use command::{CONSOLE, LAYER, LINK, SOCKET};
 pub use probe::probe;
 pub use state::State;
 pub use template::Templates;
@@ -32,8 +32,7 @@ const READY: &str = "atelier: ready";
 const FAILED: &str = "atelier: failed: ";
 /// How much of the console is kept in memory while a machine runs, in bytes.
 const CONSOLE_KEPT: u64 = 65_536;
-const REMEDY: &str =
-    "install it: 'apt install qemu-system-x86' on Debian and Ubuntu, 'dnf install qemu-system-x86-core' on Fedora";
+const REMEDY: &str = "install it: 'apt install qemu-system-x86' on Debian and Ubuntu, 'dnf install qemu-system-x86-core' on Fedora";
 
 /// QEMU as it is installed here.
 #[derive(Debug, Clone)]
@@ -73,20 +72,18 @@ impl Qemu {
     /// # Errors
     /// When there is none, or it is older than 6.0.
     pub fn find(configured: Option<&Path>) -> Result<Self> {
-        let missing = |why: String| VmError::Missing {
-            what: "QEMU",
-            why,
-            remedy: REMEDY.to_owned(),
-        };
+        let missing =
+            |why: String| VmError::Missing { what: "QEMU", why, remedy: REMEDY.to_owned() };
         if cfg!(not(target_arch = "x86_64")) {
             return Err(missing("its microvm machine is for x86-64 hosts".to_owned()));
         }
         let name = "qemu-system-x86_64";
-        let program = program(name, configured)
-            .ok_or_else(|| missing(configured.map_or_else(
+        let program = program(name, configured).ok_or_else(|| {
+            missing(configured.map_or_else(
                 || format!("no program {name}"),
                 |path| format!("{} is no program", path.display()),
-            )))?;
+            ))
+        })?;
         let ask = |flag: &str| {
             let mut command = Command::new(&program);
             command.arg(flag);

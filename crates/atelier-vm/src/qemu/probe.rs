@@ -37,9 +37,8 @@ pub fn probe(qemu: Option<&Path>, kernel: Option<&Path>, guest: &Path, cache: &P
 }
 
 fn boots(qemu: &Qemu, kernel: &Kernel, guest: &Path, cache: &Path) -> Check {
-    let choice = kernel
-        .prepare(guest, &cache.join("kernels"))
-        .and_then(|boot| qemu.choose(&boot, cache));
+    let choice =
+        kernel.prepare(guest, &cache.join("kernels")).and_then(|boot| qemu.choose(&boot, cache));
     let mut check = check("boot", &choice, |choice| match &choice.why_not_kvm {
         None => "a machine boots with KVM".to_owned(),
         Some(why) => format!("a machine boots, emulated (TCG), because KVM does not work: {why}"),

@@ -41,7 +41,10 @@ impl Qmp {
     }
 
     /// The same for a monitor that may be starting.
-    pub(super) fn connect_soon(dir: &Path, mut ended: impl FnMut() -> Option<String>) -> Result<Self> {
+    pub(super) fn connect_soon(
+        dir: &Path,
+        mut ended: impl FnMut() -> Option<String>,
+    ) -> Result<Self> {
         let until = Instant::now() + START;
         loop {
             match Self::connect(dir) {
@@ -136,7 +139,12 @@ impl Qmp {
         Ok(text.as_str().unwrap_or_default().to_owned())
     }
 
-    fn send(&mut self, command: &str, arguments: Option<&Value>, file: Option<&File>) -> Result<()> {
+    fn send(
+        &mut self,
+        command: &str,
+        arguments: Option<&Value>,
+        file: Option<&File>,
+    ) -> Result<()> {
         let mut message = json!({ "execute": command });
         if let Some(arguments) = arguments {
             message["arguments"] = arguments.clone();

@@ -43,7 +43,12 @@ pub(super) struct Note {
 }
 
 impl Note {
-    pub(super) fn of(qemu: &Qemu, accelerator: Accelerator, machine: &Machine, memory: Kept) -> Self {
+    pub(super) fn of(
+        qemu: &Qemu,
+        accelerator: Accelerator,
+        machine: &Machine,
+        memory: Kept,
+    ) -> Self {
         let (qemu, machine) = (qemu.version_text.clone(), machine.clone());
         Self { accelerator, machine, memory, qemu }
     }

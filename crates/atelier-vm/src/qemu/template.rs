@@ -55,8 +55,7 @@ impl Templates {
         machine: &Machine,
     ) -> Result<State> {
         let size = format!("{machine:?} {layer_size}");
-        let words =
-            [FORMAT, &boot.id, &qemu.version_text, accelerator.name(), &processor(), &size];
+        let words = [FORMAT, &boot.id, &qemu.version_text, accelerator.name(), &processor(), &size];
         let id = files::identity(&words, &[&qemu.program, base])?;
         let folder = self.folder.join(id);
         files::make_once(&folder, |fresh| {

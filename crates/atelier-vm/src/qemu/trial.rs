@@ -53,10 +53,8 @@ impl Qemu {
         })?;
         let path = folder.join(RESULT);
         let text = fs::read(&path).map_err(VmError::io("reading", &path))?;
-        serde_json::from_slice(&text).map_err(|error| VmError::State {
-            folder,
-            why: error.to_string(),
-        })
+        serde_json::from_slice(&text)
+            .map_err(|error| VmError::State { folder, why: error.to_string() })
     }
 
     fn try_both(
@@ -78,7 +76,8 @@ impl Qemu {
     /// Boots a machine without disks, which goes off when it has come up.
     fn trial(&self, accelerator: Accelerator, boot: &BootFiles, dir: &Path) -> Result<()> {
         let machine = Machine { cpus: 1, memory_mib: 256, port: 0, mtu: 1500 };
-        let line = boot_line(boot, accelerator, &machine).replacen("quiet", "quiet atelier.trial", 1);
+        let line =
+            boot_line(boot, accelerator, &machine).replacen("quiet", "quiet atelier.trial", 1);
         drop(fs::remove_file(dir.join(CONSOLE)));
         let words = self.words(&Request {
             accelerator,

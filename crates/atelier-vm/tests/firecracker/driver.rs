@@ -39,8 +39,10 @@ async fn a_machine_with_everything_boots_and_its_guest_answers_over_vsock() {
     let dir = tempfile::tempdir().unwrap();
     let peer = Peer::start(dir.path());
     let api = Api::connect_soon(&peer.dir.join("api.sock")).await.unwrap();
-    let limiter =
-        Limiter { bandwidth: Some(TokenBucket::per_second(1 << 20)), ops: Some(TokenBucket::per_second(500)) };
+    let limiter = Limiter {
+        bandwidth: Some(TokenBucket::per_second(1 << 20)),
+        ops: Some(TokenBucket::per_second(500)),
+    };
     let mut plan = plan(dir.path());
     plan.track_dirty_pages = true;
     plan.disk_limiter = Some(limiter);

@@ -46,12 +46,13 @@ fn a_layer_disk_in_a_jail_is_a_copy_and_an_image_is_a_link() {
     let jailer = program(dir.path(), "jailer");
     // SAFETY: no pointers, and it can't fail.
     let (uid, gid) = unsafe { (libc::getuid(), libc::getgid()) };
-    let jail = Jail::new(Some(&jailer), "one", (uid, gid), dir.path()).unwrap();
+    let jails = dir.path().join("jails");
+    let jail = Jail::new(Some(&jailer), "one", (uid, gid), &jails).unwrap();
     let disk = dir.path().join("disk");
     fs::write(&disk, "disk").unwrap();
     jail.put(&firecracker, &disk, "base", false).unwrap();
     jail.put(&firecracker, &disk, "layer", true).unwrap();
-    let root = dir.path().join("firecracker/one/root");
+    let root = jails.join("firecracker/one/root");
     assert_eq!(jail.root(&firecracker), root);
     let inode = |path: &Path| fs::metadata(path).unwrap().ino();
     assert_eq!(inode(&root.join("base")), inode(&disk));

@@ -96,8 +96,9 @@ impl State {
             return self.question(path);
         }
         self.requests.push(format!("{method} {path}"));
-        let body: Value = serde_json::from_slice(body)
-            .map_err(|error| format!("An error occurred when deserializing the json body: {error}."))?;
+        let body: Value = serde_json::from_slice(body).map_err(|error| {
+            format!("An error occurred when deserializing the json body: {error}.")
+        })?;
         rules::body(method, path, &body)
             .map_err(|why| format!("An error occurred when deserializing the json body: {why}."))?;
         match (method, path) {
@@ -179,7 +180,11 @@ impl State {
             }
             "FlushMetrics" => {
                 self.after_start()?;
-                if self.metrics { Ok(Value::Null) } else { Err("Metrics are not configured".into()) }
+                if self.metrics {
+                    Ok(Value::Null)
+                } else {
+                    Err("Metrics are not configured".into())
+                }
             }
             "SendCtrlAltDel" => self.after_start().map(|()| Value::Null),
             other => Err(format!("unknown variant `{other}`")),
@@ -225,14 +230,15 @@ impl State {
         };
         read(file(&body["mem_backend"]["backend_path"]))?;
         let saved = read(file(&body["snapshot_path"]))?;
-        let mut config: Map<String, Value> =
-            serde_json::from_str(&saved).map_err(|error| format!("Load snapshot error: {error}"))?;
+        let mut config: Map<String, Value> = serde_json::from_str(&saved)
+            .map_err(|error| format!("Load snapshot error: {error}"))?;
         if let Some(path) = body["vsock_override"].get("uds_path") {
             config["/vsock"]["uds_path"] = path.clone();
         }
         for change in body["network_overrides"].as_array().into_iter().flatten() {
             let path = format!("/network-interfaces/{}", change["iface_id"].as_str().unwrap_or(""));
-            let interface = config.get_mut(&path).ok_or("Load snapshot error: no such interface")?;
+            let interface =
+                config.get_mut(&path).ok_or("Load snapshot error: no such interface")?;
             interface["host_dev_name"] = change["host_dev_name"].clone();
         }
         self.config = config;

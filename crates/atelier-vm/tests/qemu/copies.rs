@@ -61,7 +61,9 @@ async fn a_saved_machine_goes_on_where_it_was_and_can_be_forked() {
     let Some(host) = host() else { return };
     let template = template(host);
     let machine = revive(host, &template).await;
-    machine.shell("echo before > /file; (n=0; while :; do n=$((n+1)); echo $n > /count; sleep 0.05; done) >/dev/null 2>&1 &").await;
+    let counting =
+        "(n=0; while :; do n=$((n+1)); echo $n > /count; sleep 0.05; done) >/dev/null 2>&1 &";
+    machine.shell(&format!("echo before > /file; {counting}")).await;
     host.qemu.pause(machine.path()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let began = Instant::now();
@@ -90,17 +92,33 @@ async fn a_saved_machine_goes_on_where_it_was_and_can_be_forked() {
 fn a_template_is_made_once_and_anew_when_what_it_is_made_of_changes() {
     let Some(host) = host() else { return };
     let first = template(host);
-    let kept = std::fs::metadata(first.folder()).unwrap().modified().unwrap();
     std::thread::scope(|scope| {
         for _ in 0..50 {
             scope.spawn(|| assert_eq!(template(host).folder(), first.folder()));
         }
     });
-    let _ = kept;
     let mut larger = machine();
     larger.memory_mib += 64;
     let other = templates(host)
         .get(&host.qemu, host.accelerator, &host.boot, &host.base, DISK, &larger)
         .unwrap();
     assert_ne!(other.folder(), first.folder());
+}
+
+/// More than this machine can run at once, so that they crowd one another.
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_copies_at_once_all_answer() {
+    let Some(host) = host() else { return };
+    let template = template(host);
+    let began = Instant::now();
+    let copies = (0..20).map(|_| {
+        let template = template.clone();
+        tokio::spawn(async move { revive(host, &template).await })
+    });
+    let copies: Vec<_> = copies.collect();
+    let mut running = Vec::new();
+    for copy in copies {
+        running.push(copy.await.unwrap());
+    }
+    eprintln!("{} copies at once: {:?}", running.len(), began.elapsed());
 }

@@ -91,7 +91,10 @@ fn image(cache: &Path) -> Result<PathBuf, String> {
     }
     fs::write(root.path().join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n").unwrap();
     for program in ["sh", "cat", "hostname", "sleep", "od", "dd", "sync", "date"] {
-        let Some(from) = ["/bin", "/usr/bin"].iter().map(|it| Path::new(it).join(program)).find(|it| it.exists())
+        let Some(from) = ["/bin", "/usr/bin"]
+            .iter()
+            .map(|it| Path::new(it).join(program))
+            .find(|it| it.exists())
         else {
             return Err(format!("there is no {program} to make an image of"));
         };

@@ -62,7 +62,7 @@ pub(super) fn serve_datagram(stack: &Rc<Stack>, pair: Pair, question: &[u8]) {
         let reply = answer(&stack, &question, Transport::Udp).await;
         stack.resolver.waiting.update(|n| n - 1);
         if let Some(packet) = reply.and_then(|reply| packet::udp(pair.dst, pair.src, &reply)) {
-            stack.tun.write(&packet);
+            stack.port.write(&packet);
         }
     });
 }
