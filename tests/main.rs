@@ -10,6 +10,11 @@
 mod env;
 mod examples;
 mod faults;
+mod image;
 mod run;
+mod sandbox;
+mod security;
 mod support;
 mod system;
+mod template;
+mod token;

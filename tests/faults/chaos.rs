@@ -4,27 +4,7 @@
 use std::process::Child;
 use std::time::Duration;
 
-use crate::support::{Lab, Traces, wait_until};
-
-/// Small and quick, and different every time; the seed is printed.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Self {
-        let seed = std::env::var("ATELIER_TEST_SEED").ok().and_then(|s| s.parse().ok());
-        let seed = seed.unwrap_or_else(|| u64::from(std::process::id()) * 0x9e37_79b9 + 1);
-        println!("ATELIER_TEST_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        // xorshift64, Marsaglia 2003
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
+use crate::support::{Dice, Lab, Traces, serving, wait_until};
 
 /// What 200 changes do, four at a time.
 fn act(lab: &Lab, dice: &mut Dice) -> Child {
@@ -74,20 +54,6 @@ fn killed_at_random_moments_everything_is_whole_or_gone() {
     let checks = lab.json(&["doctor"]);
     let leftovers = checks.as_array().unwrap().iter().find(|c| c["name"] == "leftovers").unwrap();
     assert_eq!(leftovers["verdict"], "ok", "{leftovers}");
-}
-
-/// The control plane's process by its lock, without starting one.
-fn serving(lab: &Lab) -> Option<i32> {
-    let home = lab.home().display().to_string();
-    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
-        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
-        let environment = std::fs::read(entry.path().join("environ")).ok()?;
-        let is_server = String::from_utf8_lossy(&line).contains("\0serve\0");
-        let is_ours =
-            String::from_utf8_lossy(&environment).contains(&format!("ATELIER_HOME={home}\0"));
-        (is_server && is_ours).then_some(pid)
-    })
 }
 
 #[test]

@@ -20,7 +20,7 @@ impl Traces {
         );
         found.extend(processes(&home_text));
         found.extend(groups());
-        for folder in ["envs", "sandboxes"] {
+        for folder in ["envs", "sandboxes", "snapshots"] {
             for entry in fs::read_dir(home.join(folder)).into_iter().flatten().flatten() {
                 found.insert(format!("folder {}", entry.path().display()));
             }

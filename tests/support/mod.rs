@@ -1,5 +1,6 @@
 //! The harness: a [`Lab`] is a home folder, a project and the binary, on a machine of one's own.
 
+mod chaos;
 mod escape;
 mod http;
 mod image;
@@ -16,9 +17,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+pub use chaos::{Dice, serving};
 pub use escape::{all_refused, helper};
-pub use http::{Answer, ask, connect, parse, raw, send};
+pub use http::{ask, connect, connects, raw, send};
 pub use leaks::Traces;
+pub use sandboxes::kill_sandbox;
 pub use servers::greeter;
 pub use terminal::in_terminal;
 
@@ -232,6 +235,15 @@ pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
         assert!(begin.elapsed() < PATIENCE, "waited too long: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Runs Python in the project, and gives what it printed.
+pub fn python(lab: &Lab, script: &str) -> String {
+    let mut python = Command::new("python3");
+    python.arg("-c").arg(script).current_dir(&lab.project).env("HOME", lab.user_home());
+    let output = python.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
 }
 
 /// A path from bytes.

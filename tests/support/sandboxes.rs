@@ -96,3 +96,16 @@ impl Lab {
         self.show(sandbox)["traffic_token"].as_str().unwrap().to_owned()
     }
 }
+
+/// Kills a sandbox's first process, as the kernel might.
+pub fn kill_sandbox(lab: &Lab, sandbox: &str) {
+    let found = std::fs::read_dir(lab.home().join("sandboxes")).unwrap().flatten();
+    let folder = found.into_iter().find(|entry| {
+        entry.file_name().to_string_lossy().replace('-', "") == sandbox
+    });
+    let bytes = std::fs::read(folder.unwrap().path().join("pid")).unwrap();
+    let instance: Value = serde_json::from_slice(&bytes).unwrap();
+    let pid = instance["init"]["pid"].as_i64().unwrap();
+    // SAFETY: a signal to a process that this test started.
+    assert_eq!(unsafe { libc::kill(i32::try_from(pid).unwrap(), libc::SIGKILL) }, 0);
+}

@@ -8,7 +8,9 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
         Some("serve") => serve_command::run(arguments),
-        Some("sftp") => atelier_sftp::serve_stdio().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
+        Some("sftp") => {
+            atelier_sftp::serve_stdio().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+        }
         #[cfg(feature = "host")]
         Some("launch") => ExitCode::from(atelier_guest::host::launch()),
         #[cfg(feature = "host")]

@@ -30,6 +30,8 @@ impl Wire {
     pub(crate) async fn open(stream: Box<dyn Stream>, head_size: usize) -> hyper::Result<Self> {
         let (sender, connection) = http1::Builder::new()
             .max_header_size(head_size)
+            // As clients write them by hand: not every server reads names in lower case.
+            .title_case_headers(true)
             .handshake(TokioIo::new(stream))
             .await?;
         let work: Work = Box::pin(connection.with_upgrades());

@@ -101,6 +101,20 @@ pub fn pivot_here() -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_pivot_root, here, here) }).map(drop)
 }
 
+/// Locks one byte of a file, past its end or not, for as long as this opening of it is held by
+/// anybody; fails when another opening holds it.
+pub fn lock_byte(file: &std::fs::File, byte: u32) -> io::Result<()> {
+    // SAFETY: flock is plain data for which all-zero is valid.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as _;
+    lock.l_whence = libc::SEEK_SET as _;
+    lock.l_start = byte.into();
+    lock.l_len = 1;
+    // SAFETY: the pointer is to a live value.
+    let done = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
+    check(done.into()).map(drop)
+}
+
 /// Whether something is mounted at `path`.
 pub fn is_mount_point(path: &Path) -> bool {
     let Ok(path) = c_path(path) else { return false };

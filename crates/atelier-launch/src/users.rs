@@ -4,10 +4,10 @@
 //! are not its own, and to lend the image's files those ids ([`crate::pieces`]). What an ordinary
 //! user may map is in [`crate::subid`].
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -16,7 +16,6 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl::{set_dumpable, set_keepcaps, set_pdeathsig};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
-use nix::sys::wait::waitpid;
 use nix::unistd::{Gid, Pid, Uid, getppid, setgroups, setresgid, setresuid};
 
 use crate::error::{At as _, LaunchError, Result};
@@ -30,8 +29,9 @@ pub const COUNT: u32 = 65_536;
 /// 0x7FFD_FFFF unused: below it lie its containers', above it its foreign ids.
 const FIRST: u32 = 0x7000_0000;
 const RANGES: u32 = 0x0FFE;
-/// A lock for each range that is taken, held by PID 1. One place for all of this machine.
-const LOCKS: &str = "/run/atelier-ids";
+/// In this file the byte of each range that is taken is locked by PID 1. One file for all of this
+/// machine.
+const LOCKS: &str = "/run/atelier-ids.lock";
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 
 /// A user namespace that a sandbox will have.
@@ -131,8 +131,7 @@ fn make(owner: Option<u32>, map: impl FnOnce(Pid) -> Result<()>) -> Result<Owned
             let path = Path::new("/proc").join(pid.to_string()).join("ns/user");
             open(&path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).at("open", &path)
         });
-    drop(ours); // which ends the child
-    let _ = waitpid(pid, None);
+    drop(ours); // which ends the child; whoever inherits our children takes its leave
     fd
 }
 
@@ -173,18 +172,16 @@ fn write_map(holder: Pid, file: &str, content: &str) -> Result<()> {
 /// A range that no sandbox of this machine uses. Where no lock can be kept, the process id tells
 /// ranges apart well enough.
 fn take_range() -> (u32, Option<File>) {
-    let start = std::process::id();
-    drop(DirBuilder::new().mode(0o700).create(LOCKS));
-    for slot in (0..RANGES).map(|step| start.wrapping_add(step) % RANGES) {
-        let mut options = File::options();
-        options.create(true).truncate(false).write(true).mode(0o600);
-        match options.open(Path::new(LOCKS).join(slot.to_string())) {
-            Ok(file) if file.try_lock().is_ok() => return (FIRST + slot * COUNT, Some(file)),
-            Ok(_) => {}
-            Err(_) => break,
-        }
+    let start = std::process::id() % RANGES;
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let Ok(file) = options.open(LOCKS) else { return (FIRST + start * COUNT, None) };
+    let mut slots = (0..RANGES).map(|step| (start + step) % RANGES);
+    // The lock is the open file's, so it goes with it to PID 1.
+    match slots.find(|slot| sys::lock_byte(&file, *slot).is_ok()) {
+        Some(slot) => (FIRST + slot * COUNT, Some(file)),
+        None => (FIRST + start * COUNT, None),
     }
-    (FIRST + (start % RANGES) * COUNT, None)
 }
 
 /// Container engines mount over parts of /proc; where they did, only the real root may mount a

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
-use atelier_api::system::Check;
+use atelier_api::system::{Check, Verdict};
 use atelier_guest::client::Guest;
 use atelier_image::ImageStore;
 use atelier_store::Store;
@@ -31,6 +31,8 @@ pub struct Sandboxes {
     standalone: Mutex<HashSet<Uuid>>,
     ended: broadcast::Sender<Uuid>,
     can_layer: OnceLock<bool>,
+    /// Runtimes that work here, with what was looked at.
+    probed: tokio::sync::Mutex<HashMap<String, Vec<Check>>>,
     this: Weak<Self>,
 }
 
@@ -94,6 +96,7 @@ impl Sandboxes {
             standalone: Mutex::default(),
             ended,
             can_layer: OnceLock::new(),
+            probed: tokio::sync::Mutex::default(),
             this: this.clone(),
         }))
     }
@@ -130,6 +133,24 @@ impl Sandboxes {
     #[must_use]
     pub fn standalone(&self) -> HashSet<Uuid> {
         self.standalone.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What a runtime says of this machine. A good answer is kept; a bad one is looked at again, one
+    /// caller at a time, since trials get into each other's way.
+    pub(crate) async fn probe_of(self: &Arc<Self>, name: &str) -> Result<Vec<Check>, SandboxError> {
+        let mut known = self.probed.lock().await;
+        if let Some(checks) = known.get(name) {
+            return Ok(checks.clone());
+        }
+        let (this, asked) = (self.clone(), name.to_owned());
+        let look = move || this.runtime(&asked).map(Runtime::probe);
+        let checks = tokio::task::spawn_blocking(look).await.unwrap_or_else(|e| {
+            Err(SandboxError::io("probing", "")(std::io::Error::other(e)))
+        })?;
+        if checks.iter().all(|check| check.verdict != Verdict::Failed) {
+            known.insert(name.to_owned(), checks.clone());
+        }
+        Ok(checks)
     }
 
     /// What every runtime says of this machine.

@@ -8,7 +8,7 @@ use atelier_api::session::{EVENTS_PATH, RUN_PATH};
 use atelier_api::{API_ROOT, ExitCode, Problem};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -17,7 +17,7 @@ use axum::{Json, Router, middleware};
 use crate::app::App;
 use crate::foreign::Routers;
 use crate::peer::Peer;
-use crate::{door, events, guests, openapi, session, table, upstreams};
+use crate::{door, events, guests, openapi, session, signed, table, upstreams};
 
 /// The whole API, ours and that of others.
 pub(crate) fn router(app: Arc<App>, foreign: Routers) -> Router {
@@ -42,12 +42,17 @@ pub(crate) fn router(app: Arc<App>, foreign: Routers) -> Router {
 async fn sandbox_first(
     State(app): State<Arc<App>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let ours = request.uri().path().starts_with(API_ROOT);
-    if ours || upstreams::named_sandbox(request.headers()).is_none() {
+    if request.uri().path().starts_with(API_ROOT) {
         return next.run(request).await;
+    }
+    if upstreams::named_sandbox(request.headers()).is_none() {
+        let signer = signed::sandbox(&app, request.method(), request.uri());
+        let host = signer.and_then(|id| HeaderValue::from_str(&app.guest_host(id)).ok());
+        let Some(host) = host else { return next.run(request).await };
+        request.headers_mut().insert(header::HOST, host);
     }
     let address = match peer {
         Peer::Tcp { address } => address,

@@ -20,6 +20,7 @@ mod peer;
 mod serve;
 mod session;
 mod shells;
+mod signed;
 mod table;
 mod upstreams;
 

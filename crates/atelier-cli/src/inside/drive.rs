@@ -92,15 +92,16 @@ pub(crate) async fn drive(
     let raw = RefCell::new(way.terminal.then(RawMode::enter).and_then(Result::ok));
     let mut output = Output::default();
     let result = follow(inside, stream, way, signals, &mut output, &raw).await;
-    raw.take();
     if matches!(result, Err(Failure::BrokenPipe)) {
         return result;
     }
+    // The terminal comes back after the last of the output, whose lines end as raw mode wants it.
     // A signal that comes now means that nobody wants to wait for the rest.
     let written = tokio::select! {
         written = output.finish() => written,
         signal = signals.next_ending() => return Ok(signalled(signal)),
     };
+    drop(raw);
     let code = result?;
     written.map(|()| code)
 }

@@ -37,8 +37,7 @@ fn insert(path: &Path) -> io::Result<()> {
     let file = File::open(path)?;
     let none: &CStr = c"";
     // SAFETY: the descriptor is open and the string ends with a zero.
-    let done =
-        unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), none.as_ptr(), 0) };
+    let done = unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), none.as_ptr(), 0) };
     let error = io::Error::last_os_error();
     // Another group needed it as well.
     if done == 0 || error.raw_os_error() == Some(libc::EEXIST) { Ok(()) } else { Err(error) }

@@ -12,7 +12,7 @@ use super::settings::Settings;
 pub fn configure(settings: &Settings) {
     let mut done = atelier_net::loopback_up();
     if Path::new("/sys/class/net").join(atelier_net::DEVICE).exists() {
-        let mtu = settings.mtu.unwrap_or(u32::from(Addresses::MTU));
+        let mtu = settings.mtu.unwrap_or(u32::from(Addresses::MTU_ETHERNET));
         done = done
             .and_then(|()| atelier_net::configure_link(atelier_net::DEVICE, mtu))
             .and_then(|()| nameserver());

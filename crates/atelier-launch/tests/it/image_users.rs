@@ -37,6 +37,8 @@ fn root_inside_is_nobody_outside_and_its_files_are_roots_on_disk() {
     assert!(ids.iter().all(|id| (0x7000_0000..0x7FFE_0000).contains(id)), "{ids:?}");
     let groups = std::fs::read_to_string(format!("/proc/{}/status", started.instance.init.pid));
     assert!(groups.unwrap().contains("\nGroups:\t \n"));
+    let socket = std::fs::metadata(scene.spec.dir.join("guest.sock")).unwrap();
+    assert_eq!((socket.uid(), socket.mode() & 0o777), (0, 0o600));
     let log = std::fs::read_to_string(scene.spec.dir.join("log")).unwrap();
     assert!(log.starts_with("0\n"), "{log}");
     let map: Vec<_> = log.split_whitespace().skip(1).collect();

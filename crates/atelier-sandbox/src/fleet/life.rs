@@ -1,11 +1,14 @@
 //! Start, stop, pause, resume, and small changes of one sandbox.
 
+use std::sync::Arc;
+
 use atelier_api::Problem;
 use atelier_api::sandbox::{
     Sandbox, SandboxDetail, SandboxExtendInput, SandboxNetworkInput, SandboxRef,
     SandboxRenameInput, SandboxResumeInput, SandboxState,
 };
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::plan::policy;
 use super::record::Record;
@@ -228,6 +231,15 @@ impl Fleet {
             request_host: record.options.request_host,
             policy: record.policy,
         })
+    }
+
+    /// The running sandbox whose token a signature was made with, when `signed` says of a token
+    /// whether it was.
+    #[must_use]
+    pub fn signer(&self, signed: impl Fn(&str) -> bool) -> Option<Uuid> {
+        let running = |e: &Arc<Entry>| e.lock().state == SandboxState::Running;
+        let mut all = self.all().into_iter().filter(running);
+        all.find(|e| signed(&self.secret.token("guest", e.id))).map(|e| e.id)
     }
 
     /// What runs, or why nothing does.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use atelier_api::env::{NetworkMode, Resources};
 use atelier_api::sandbox::{NetworkPolicy, SandboxOptions, SandboxState};
+use atelier_api::system::{Check, Verdict};
 use atelier_api::{ExitCode, Problem};
 use atelier_image::{Image, PullOptions};
 use atelier_net::{Mode, Policy, Rule};
@@ -40,7 +41,7 @@ impl Fleet {
             .or(source.runtime.take())
             .unwrap_or_else(|| self.defaults.runtime.clone());
         let runtime = self.sandboxes.runtime(&name)?;
-        usable(runtime)?;
+        usable(&name, &self.sandboxes.probe_of(&name).await?)?;
         suits(runtime, &source)?;
         self.settle(&mut asked, &source, runtime);
         if !runtime.capabilities().own_kernel {
@@ -217,14 +218,13 @@ impl Fleet {
 }
 
 /// The runtime works here, or the reason why not is the error.
-fn usable(runtime: &dyn Runtime) -> Result<(), Problem> {
-    let checks = runtime.probe();
-    let failed = checks.iter().find(|c| c.verdict == atelier_api::system::Verdict::Failed);
+fn usable(runtime: &str, checks: &[Check]) -> Result<(), Problem> {
+    let failed = checks.iter().find(|c| c.verdict == Verdict::Failed);
     let Some(check) = failed else { return Ok(()) };
     let problem = Problem::new(
         "runtime.unavailable",
         ExitCode::Engine,
-        format!("the runtime {} does not work on this machine: {}", runtime.name(), check.detail),
+        format!("the runtime {runtime} does not work on this machine: {}", check.detail),
     );
     Err(problem
         .with_hints(check.remedy.iter().cloned().collect())

@@ -4,7 +4,7 @@ use atelier_api::Problem;
 use atelier_api::sandbox::{
     RuntimeView, Sandbox, SandboxDetail, SandboxListInput, SandboxRef, SandboxState,
 };
-use atelier_api::system::Verdict;
+use atelier_api::system::{Check, Verdict};
 
 use super::Fleet;
 use super::record::Record;
@@ -42,11 +42,13 @@ impl Fleet {
     /// Every runtime, and whether it works here.
     ///
     /// # Errors
-    /// When this control plane is going down.
+    /// When a probe can't be made.
     pub async fn runtimes(&self) -> Result<Vec<RuntimeView>, Problem> {
-        let fleet = self.me()?;
-        let look = move || fleet.sandboxes.runtimes().iter().map(|r| runtime(r.as_ref())).collect();
-        tokio::task::spawn_blocking(look).await.map_err(|e| super::broken(&e))
+        let mut all = Vec::new();
+        for one in self.sandboxes.runtimes() {
+            all.push(runtime(one.as_ref(), self.sandboxes.probe_of(one.name()).await?));
+        }
+        Ok(all)
     }
 
     pub(super) fn view(&self, record: &Record) -> Sandbox {
@@ -92,8 +94,7 @@ impl Fleet {
     }
 }
 
-fn runtime(runtime: &dyn crate::Runtime) -> RuntimeView {
-    let checks = runtime.probe();
+fn runtime(runtime: &dyn crate::Runtime, checks: Vec<Check>) -> RuntimeView {
     let can = runtime.capabilities();
     RuntimeView {
         name: runtime.name().to_owned(),

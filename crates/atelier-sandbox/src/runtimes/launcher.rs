@@ -18,6 +18,7 @@ use tokio::process::Command;
 
 use crate::SandboxError;
 use crate::runtime::{Running, StartRequest};
+use crate::runtimes::oci::BOOT_ID;
 
 /// Far beyond the few milliseconds that a launch takes, and short of a person's patience.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -83,6 +84,12 @@ fn launch_request(request: StartRequest<'_>, root: RootSource) -> LaunchRequest 
         target: SPOOL.into(),
         source: MountSource::Bind { source: folders.spool(&spec.resources), readonly: false },
     });
+    if matches!(root, RootSource::Image { .. }) {
+        mounts.push(WorkspaceMount {
+            target: "/proc/sys/kernel/random/boot_id".into(),
+            source: MountSource::Bind { source: folders.root().join(BOOT_ID), readonly: true },
+        });
+    }
     let launch = LaunchSpec {
         id: spec.id.to_string(),
         root,

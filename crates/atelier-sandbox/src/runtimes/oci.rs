@@ -10,6 +10,9 @@ use crate::runtime::{BoxFuture, Capabilities, Running, Runtime, StartRequest};
 use crate::runtimes::{host, launcher};
 use crate::{SandboxError, guest_binary};
 
+/// What a sandbox finds as `/proc/sys/kernel/random/boot_id`, in its folder.
+pub(super) const BOOT_ID: &str = "boot_id";
+
 /// The driver.
 #[derive(Debug)]
 pub struct OciRuntime {
@@ -29,8 +32,16 @@ impl OciRuntime {
     async fn launch(&self, request: StartRequest<'_>) -> Result<Running, SandboxError> {
         let image = request.image.ok_or_else(|| launcher::failed("oci", &"it needs an image"))?;
         let layers = request.images.layer_dirs(image);
+        new_boot(request.folders.root())?;
         launcher::launch("oci", &self.guest, RootSource::Image { layers }, request).await
     }
+}
+
+/// A start is a boot for whoever looks from inside, though the kernel went on.
+fn new_boot(folder: &Path) -> Result<(), SandboxError> {
+    let path = folder.join(BOOT_ID);
+    let id = format!("{}\n", uuid::Uuid::new_v4());
+    std::fs::write(&path, id).map_err(SandboxError::io("writing", path))
 }
 
 impl Runtime for OciRuntime {

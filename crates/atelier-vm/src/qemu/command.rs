@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use atelier_net::Addresses;
+
 use super::state::{Kept, Note};
 use super::{Accelerator, Qemu};
 use crate::error::Result;
@@ -19,8 +21,6 @@ pub const LAYER: &str = "layer";
 /// The monitor's socket in a machine's folder.
 pub const SOCKET: &str = "qmp.sock";
 
-/// Every machine is alone on its link.
-const MAC: &str = "52:54:00:61:74:6c";
 /// What QEMU may keep of translated code in MiB; without a limit it is up to 1 GiB for each
 /// machine.
 const TRANSLATED: u32 = 128;
@@ -131,7 +131,8 @@ impl Qemu {
             (true, true) => format!("dgram,id=link,local.type=fd,local.str={LINK}"),
             (true, false) => format!("socket,id=link,fd={LINK}"),
         });
-        words.add(&format!("-device virtio-net-device,netdev=link,mac={MAC}"));
+        let mac = mac(Addresses::SANDBOX_MAC);
+        words.add(&format!("-device virtio-net-device,netdev=link,mac={mac}"));
     }
 }
 
@@ -139,6 +140,10 @@ impl Qemu {
 pub(super) fn boot_line(boot: &BootFiles, accelerator: Accelerator, machine: &Machine) -> String {
     let rest = format!("reboot=t atelier.port={} atelier.mtu={}", machine.port, machine.mtu);
     command_line(boot, accelerator == Accelerator::Tcg, &rest)
+}
+
+fn mac(bytes: [u8; 6]) -> String {
+    bytes.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 fn memory(words: &mut Words, memory: Memory<'_>, mib: u64) {

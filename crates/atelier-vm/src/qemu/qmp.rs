@@ -61,8 +61,8 @@ impl Qmp {
     }
 
     /// Gives a command, and the value that it returns.
-    pub(super) fn call(&mut self, command: &str, arguments: Option<Value>) -> Result<Value> {
-        self.send(command, arguments.as_ref(), None)?;
+    pub(super) fn call(&mut self, command: &str, arguments: Option<&Value>) -> Result<Value> {
+        self.send(command, arguments, None)?;
         self.answer(command)
     }
 
@@ -77,7 +77,7 @@ impl Qmp {
     pub(super) fn migrate_to(&mut self, file: &File, shared: bool) -> Result<()> {
         self.prepare_migration(shared)?;
         self.give("state", file)?;
-        self.call("migrate", Some(json!({ "uri": "fd:state" })))?;
+        self.call("migrate", Some(&json!({ "uri": "fd:state" })))?;
         self.wait_migrated()
     }
 
@@ -85,7 +85,7 @@ impl Qmp {
     pub(super) fn migrate_from(&mut self, file: &File, shared: bool) -> Result<()> {
         self.prepare_migration(shared)?;
         self.give("state", file)?;
-        self.call("migrate-incoming", Some(json!({ "uri": "fd:state" })))?;
+        self.call("migrate-incoming", Some(&json!({ "uri": "fd:state" })))?;
         let until = Instant::now() + PATIENCE;
         loop {
             let status = self.call("query-status", None)?;
@@ -98,8 +98,8 @@ impl Qmp {
 
     fn prepare_migration(&mut self, shared: bool) -> Result<()> {
         let capabilities = json!([{ "capability": "x-ignore-shared", "state": shared }]);
-        self.call("migrate-set-capabilities", Some(json!({ "capabilities": capabilities })))?;
-        self.call("migrate-set-parameters", Some(json!({ "max-bandwidth": NO_LIMIT }))).map(drop)
+        self.call("migrate-set-capabilities", Some(&json!({ "capabilities": capabilities })))?;
+        self.call("migrate-set-parameters", Some(&json!({ "max-bandwidth": NO_LIMIT }))).map(drop)
     }
 
     fn wait_migrated(&mut self) -> Result<()> {
@@ -129,13 +129,13 @@ impl Qmp {
     pub(super) fn keep_console(&mut self, bytes: u64) -> Result<()> {
         let backend = json!({ "type": "ringbuf", "data": { "size": bytes } });
         let arguments = json!({ "id": "console", "backend": backend });
-        self.call("chardev-change", Some(arguments)).map(drop)
+        self.call("chardev-change", Some(&arguments)).map(drop)
     }
 
     /// Takes what the console keeps.
     pub(super) fn read_console(&mut self, bytes: u64) -> Result<String> {
         let arguments = json!({ "device": "console", "size": bytes });
-        let text = self.call("ringbuf-read", Some(arguments))?;
+        let text = self.call("ringbuf-read", Some(&arguments))?;
         Ok(text.as_str().unwrap_or_default().to_owned())
     }
 

@@ -10,7 +10,7 @@ use crate::host::{LIMIT, Running, host};
 async fn a_machine_boots_serves_and_turns_itself_off() {
     let Some(host) = host() else { return };
     let began = Instant::now();
-    let mut machine = Running::boot(host);
+    let machine = Running::boot(host);
     machine.answers().await;
     eprintln!("cold boot ({}): {:?}", host.accelerator.name(), began.elapsed());
     eprintln!("private memory: {} KiB", machine.private_memory());
@@ -22,7 +22,7 @@ async fn a_machine_boots_serves_and_turns_itself_off() {
     machine.shell("echo kept > /kept && sync").await;
     machine.guest.shutdown().await.unwrap();
     let until = Instant::now() + LIMIT;
-    while machine.child.try_wait().unwrap().is_none() {
+    while machine.is_on() {
         assert!(Instant::now() < until, "it is still on");
         std::thread::sleep(Duration::from_millis(10));
     }

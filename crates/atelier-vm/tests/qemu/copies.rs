@@ -21,7 +21,7 @@ async fn revive(host: &Host, state: &State) -> Running {
     let dir = tempfile::tempdir().unwrap();
     let words = host.qemu.revive(state, &host.base, dir.path()).unwrap();
     let copied = began.elapsed();
-    let running = run(&words, dir);
+    let running = run(words, dir);
     host.qemu.wake(state, running.path()).unwrap();
     let woken = began.elapsed();
     running.answers().await;

@@ -1,19 +1,18 @@
 //! What the tests boot: this host's QEMU and kernel, the static guest, and a small image made of
 //! this host's own files.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::net::TcpListener;
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixDatagram;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use atelier_guest::client::{Address, Guest};
+use atelier_guest::client::Guest;
+use atelier_guest::outside::{GUEST_SOCKET, LinkKind, OutsideRequest};
 use atelier_guest::wire::{InitRequest, ProcessConfig, ProcessEvent, StartRequest};
+use atelier_net::Policy;
 use atelier_vm::qemu::{Accelerator, Qemu};
 use atelier_vm::{BootFiles, Kernel, Machine};
 
@@ -66,7 +65,7 @@ pub fn guest() -> PathBuf {
     let status = Command::new(env!("CARGO"))
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
         .args(["build", "--locked", "--package", "atelier-guest", "--bin", "atelier-guest"])
-        .args(["--no-default-features", "--features", "serve,machine", "--profile", "guest"])
+        .args(["--no-default-features", "--features", "serve,host,machine", "--profile", "guest"])
         .args(["--target", &triple, "--target-dir"])
         .arg(&target)
         .env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static")
@@ -127,67 +126,48 @@ pub fn machine() -> Machine {
 
 /// A running monitor with a way to its guest; both end with the value.
 pub struct Running {
-    pub child: Child,
-    bridge: Child,
+    pub pid: i32,
     pub guest: Guest,
     pub dir: tempfile::TempDir,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        for child in [&mut self.child, &mut self.bridge] {
-            drop(child.kill());
-            drop(child.wait());
-        }
+        // The network stack ends when it sees that the monitor has.
+        // SAFETY: no pointers.
+        unsafe { libc::kill(self.pid, libc::SIGKILL) };
     }
 }
 
-/// Runs a command of ours. At the other end of its link is another QEMU without a machine, for its
-/// user-mode network alone.
-pub fn run(words: &[OsString], dir: tempfile::TempDir) -> Running {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (ours, theirs) = UnixDatagram::pair().unwrap();
-    let link = ours.as_raw_fd().to_string();
-    let words = words.iter().map(|word| {
-        let text = word.to_str().unwrap();
-        OsString::from(text.replace(atelier_vm::qemu::LINK, &link))
-    });
-    let child = spawn(words, &ours, dir.path(), "monitor.log");
-    let wire = format!("dgram,id=wire,local.type=fd,local.str={}", theirs.as_raw_fd());
-    let network = format!(
-        "user,id=user,net=198.51.100.0/24,host=198.51.100.1,dns=198.51.100.3,ipv6=off,\
-         restrict=on,hostfwd=tcp:127.0.0.1:{port}-198.51.100.2:{PORT}"
-    );
-    let ports = ["wire", "user"].map(|it| format!("hubport,id=hub-{it},hubid=0,netdev={it}"));
-    let mut bridge = vec!["qemu-system-x86_64".into(), "-M".into(), "none".into()];
-    bridge.extend(["-nodefaults", "-display", "none"].map(OsString::from));
-    for device in [wire, network].into_iter().chain(ports) {
-        bridge.extend(["-netdev".into(), device.into()]);
-    }
-    let bridge = spawn(bridge.into_iter(), &theirs, dir.path(), "bridge.log");
-    let guest = Guest::over(Address::Tcp(format!("127.0.0.1:{port}")));
-    Running { child, bridge, guest, dir }
-}
-
-fn spawn(
-    words: impl Iterator<Item = OsString>,
-    keeps: &UnixDatagram,
-    dir: &Path,
-    log: &str,
-) -> Child {
-    let fd = keeps.as_raw_fd();
-    let mut command = Command::new("nice");
-    let log = fs::File::create(dir.join(log)).unwrap();
-    command.args(words).current_dir(dir).stdin(Stdio::null()).stderr(log);
-    // SAFETY: fcntl and prctl may be called between fork and exec, and take numbers.
-    unsafe {
-        command.pre_exec(move || {
-            libc::fcntl(fd, libc::F_SETFD, 0);
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            Ok(())
-        });
-    }
-    command.spawn().unwrap()
+/// Runs a command of ours as the product does: with our network stack at the other end of its link.
+pub fn run(words: Vec<OsString>, dir: tempfile::TempDir) -> Running {
+    let request = OutsideRequest {
+        dir: dir.path().to_owned(),
+        cgroups: Vec::new(),
+        link: LinkKind::Pair,
+        mtu: Some(1500),
+        guest_port: Some(PORT),
+        policy: Policy::default(),
+        program: words.into_iter().map(PathBuf::from).collect(),
+        env: BTreeMap::new(),
+        cwd: dir.path().to_owned(),
+        pid_file: None,
+        parent: std::process::id(),
+    };
+    let mut child = Command::new(guest())
+        .arg("outside")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(fs::File::create(dir.path().join("log")).unwrap())
+        .spawn()
+        .unwrap();
+    serde_json::to_writer(child.stdin.take().unwrap(), &request).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let pid = report.pointer("/started/instance/init/pid").and_then(serde_json::Value::as_i64);
+    let pid = pid.unwrap_or_else(|| panic!("{report}"));
+    let guest = Guest::new(dir.path().join(GUEST_SOCKET));
+    Running { pid: i32::try_from(pid).unwrap(), guest, dir }
 }
 
 impl Running {
@@ -200,12 +180,18 @@ impl Running {
             .qemu
             .boot(host.accelerator, &host.boot, &host.base, dir.path(), &machine())
             .unwrap();
-        let running = run(&words, dir);
+        let running = run(words, dir);
         host.qemu.wait_ready(running.dir.path(), LIMIT).unwrap_or_else(|error| {
-            let log = fs::read_to_string(running.dir.path().join("monitor.log"));
+            let log = fs::read_to_string(running.dir.path().join("log"));
             panic!("{error}; monitor: {log:?}")
         });
         running
+    }
+
+    /// Whether the monitor is there.
+    pub fn is_on(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid));
+        stat.is_ok_and(|text| !text.contains(") Z "))
     }
 
     pub fn path(&self) -> &Path {
@@ -257,7 +243,7 @@ impl Running {
 
     /// KiB that only this monitor has.
     pub fn private_memory(&self) -> u64 {
-        let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id())).unwrap();
+        let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid)).unwrap();
         text.lines()
             .filter(|line| line.starts_with("Private_Dirty"))
             .filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())

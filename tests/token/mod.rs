@@ -1,0 +1,2 @@
+mod scopes;
+mod secrets;
