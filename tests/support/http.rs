@@ -9,8 +9,6 @@ use super::PATIENCE;
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    /// The status line and the headers.
-    pub head: String,
     pub body: String,
 }
 
@@ -71,7 +69,7 @@ pub fn parse(bytes: &[u8]) -> Answer {
     let status = status.unwrap_or_else(|| panic!("no answer: {text:?}"));
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
     let body = if chunked { unchunk(body) } else { body.to_owned() };
-    Answer { status, head: head.to_owned(), body }
+    Answer { status, body }
 }
 
 fn unchunk(mut rest: &str) -> String {

@@ -102,7 +102,7 @@ fn a_sandbox_can_be_frozen_as_a_template() {
     let lab = Lab::with_image();
     let id = lab.sandbox(&[]);
     lab.sh(&id, "echo by hand > /srv/file");
-    lab.ok(&["template", "commit", &id, "mine"]);
+    lab.ok(&["template", "commit", "mine", &id]);
     assert_eq!(lab.sh(&lab.sandbox(&["mine"]), "cat /srv/file"), "by hand\n");
     assert_eq!(lab.state(&id), "running");
 }

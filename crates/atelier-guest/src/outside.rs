@@ -80,9 +80,22 @@ pub enum LinkKind {
     /// A network namespace with the TAP device `eth0`, which has the addresses and the routes of
     /// [`Addresses`]. For gVisor.
     ///
-    /// What `runsc` does with it (`--network=sandbox`, from 2022 on): it reads addresses, routes,
-    /// hardware address and MTU of each device of the namespace that it is started in, takes the
+    /// What `runsc` does with it (tried with the release of December 2022, `--network=sandbox`): it
+    /// reads addresses, routes, hardware address and MTU of each device of the namespace, takes the
     /// addresses away, and from then on reads and writes frames through a packet socket of its own.
+    /// What it needs for that:
+    /// - a network namespace with a path in `config.json`, or it makes an empty one:
+    ///   `{"type": "network", "path": "/proc/self/ns/net"}` is the launcher's;
+    /// - no `/proc/sys/net/core/rmem_default`, which it takes for the sign of the host's own
+    ///   namespace, though kernels of today have it in each. The launcher covers that folder, in a
+    ///   mount namespace that follows the host's;
+    /// - a large MTU: its ring holds 32 frames of whatever length and drops the rest. With 1500
+    ///   bytes downloads are a fifth as fast;
+    /// - no offloads, which a TAP device has off.
+    ///
+    /// For an ordinary user, who is root in a user namespace of the launcher's, it does not come up:
+    /// it wants to become `nobody`, whose id is not mapped there, and with `--rootless` it refuses
+    /// `--network=sandbox`.
     Tap,
     /// A network namespace with the TAP device `eth0`, which the program opens itself by that
     /// name, and which has no addresses. For Firecracker.

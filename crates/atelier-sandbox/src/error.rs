@@ -41,6 +41,9 @@ pub enum SandboxError {
         /// What can be done instead.
         remedy: String,
     },
+    /// A virtual machine.
+    #[error(transparent)]
+    Machine(#[from] atelier_vm::VmError),
     /// An image.
     #[error(transparent)]
     Image(#[from] atelier_image::ImageError),
@@ -86,6 +89,7 @@ impl Fault for SandboxError {
             Self::Start { .. } => "sandbox.start_failed",
             Self::Limit { .. } => "sandbox.limit_not_enforceable",
             Self::Unsupported { .. } => "sandbox.unsupported",
+            Self::Machine(e) => e.code(),
             Self::Image(e) => e.code(),
             Self::Guest(_) => "sandbox.no_answer",
             Self::Io { .. } => "sandbox.io",
@@ -98,6 +102,7 @@ impl Fault for SandboxError {
             Self::UnknownRuntime(_) => ExitCode::Usage,
             Self::Start { .. } | Self::Guest(_) => ExitCode::Engine,
             Self::Limit { .. } | Self::Unsupported { .. } => ExitCode::Configuration,
+            Self::Machine(e) => e.exit(),
             Self::Image(e) => e.exit(),
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
@@ -114,6 +119,7 @@ impl Fault for SandboxError {
             Self::UnknownRuntime(_) => {
                 vec!["'atelier runtime ls' lists those that there are".into()]
             }
+            Self::Machine(e) => e.hints(),
             Self::Image(e) => e.hints(),
             Self::Start { remedy, .. } => {
                 let mut hints: Vec<String> = remedy.iter().cloned().collect();

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Cgroup;
 use crate::spec::{Folders, SandboxSpec};
+use crate::runtimes::gvisor::GvisorRuntime;
 use crate::runtimes::oci::OciRuntime;
+use crate::runtimes::qemu::QemuRuntime;
 use crate::{HostRuntime, SandboxError};
 
 /// A future that a trait object can give.
@@ -136,5 +138,10 @@ pub struct Running {
 /// # Errors
 /// When the guest can't be unpacked below `bin`.
 pub fn runtimes(bin: &Path, home: &Path) -> Result<Vec<Box<dyn Runtime>>, SandboxError> {
-    Ok(vec![Box::new(HostRuntime::new(bin, home)?), Box::new(OciRuntime::new(bin, home)?)])
+    Ok(vec![
+        Box::new(HostRuntime::new(bin, home)?),
+        Box::new(OciRuntime::new(bin, home)?),
+        Box::new(GvisorRuntime::new(bin)?),
+        Box::new(QemuRuntime::new(bin, home)?),
+    ])
 }

@@ -39,3 +39,33 @@ pub(crate) fn command_line(boot: &BootFiles, emulated: bool, rest: &str) -> Stri
     ];
     words.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
+
+/// A hardware address as monitors write it.
+pub(crate) fn mac(bytes: [u8; 6]) -> String {
+    bytes.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_emulated_kernel_is_told_more_and_init_last() {
+        let boot = BootFiles {
+            id: "k".into(),
+            release: "6.1".into(),
+            hz: None,
+            vmlinux: "/v".into(),
+            initrd: "/i".into(),
+        };
+        let line = command_line(&boot, true, "atelier.port=1");
+        assert!(line.contains(EMULATED) && line.ends_with("atelier.port=1 -- init"), "{line}");
+        assert!(!command_line(&boot, false, "").contains(EMULATED));
+        assert!(!line.contains("lpj="), "nobody knows its tick: {line}");
+    }
+
+    #[test]
+    fn hardware_addresses_are_written_in_hex() {
+        assert_eq!(mac([2, 0x61, 0x74, 0, 0xff, 1]), "02:61:74:00:ff:01");
+    }
+}

@@ -19,6 +19,7 @@ use atelier_launch::parts::{
 use atelier_launch::{Instance, LaunchError, Result, Started, receive_fd};
 use atelier_net::{DEVICE, Link, Options, control};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, killpg, sigprocmask};
@@ -289,7 +290,26 @@ fn make_link(request: &OutsideRequest, line: &UnixStream) -> Result<()> {
     let device = make(DEVICE, request.mtu()).step("make the network device").map_err(|error| {
         error.hint("/dev/net/tun must exist and be open to everybody (`modprobe tun`).")
     })?;
+    if request.link == LinkKind::Tap && Path::new(ROOT_NAMESPACE_SIGN).exists() {
+        hide_sign()?;
+    }
     send_fd(line, &device).step("hand over the network device")
+}
+
+/// What `runsc` of 2022 takes as the sign that it is in the host's own network namespace, where it
+/// refuses to start. Kernels since then show it in each namespace.
+const ROOT_NAMESPACE_SIGN: &str = "/proc/sys/net/core/rmem_default";
+
+/// Covers the sign, in a mount namespace that follows the host's.
+fn hide_sign() -> Result<()> {
+    let (nothing, slash) = (None::<&Path>, Path::new("/"));
+    let cover = || {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        mount(nothing, slash, nothing, MsFlags::MS_REC | MsFlags::MS_SLAVE, nothing)?;
+        let folder = Path::new(ROOT_NAMESPACE_SIGN).parent().unwrap_or(slash);
+        mount(Some("none"), folder, Some("tmpfs"), MsFlags::MS_RDONLY, nothing)
+    };
+    cover().step("hide the host's network settings")
 }
 
 /// A network namespace of our own. An ordinary user has no power over one without a user namespace,

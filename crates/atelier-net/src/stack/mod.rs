@@ -18,6 +18,21 @@
 //! simple-dns reads and writes DNS messages: one small dependency (bitflags), where
 //! hickory-proto brings a resolver's whole tree.
 //!
+//! # Links
+//!
+//! The same machine under load, one connection, MB/s; `tests/network/figures.rs` prints them. The
+//! guest is another kernel, and for the last two links a thread that copies frames stands for the
+//! machine monitor. What counts is the MTU, since each frame is a system call on both sides.
+//!
+//! | link, MTU | out of the sandbox | into it | dialed in | and back |
+//! |---|---|---|---|---|
+//! | TUN, 65,535 | 1,390 | 1,170 | 2,310 | 1,620 |
+//! | TAP, 65,521 | 1,340 | 1,240 | 1,770 | 1,490 |
+//! | TAP, 1500 | 430 | 280 | 260 | 450 |
+//! | wire, 1500 | 240 | 190 | 210 | 250 |
+//! | pair, 65,521 | 870 | 810 | 870 | 880 |
+//! | pair, 1500 | 230 | 150 | 160 | 280 |
+//!
 //! # How it runs
 //!
 //! One thread does everything: a packet in, the connection it belongs to, the host's socket. It

@@ -40,7 +40,7 @@ fn servers_are_reached_or_refused_over_ipv4_and_ipv6() {
 
 #[test]
 fn large_data_arrives_whole_both_ways_at_once() {
-    const SIZE: usize = 30 << 20;
+    const SIZE: usize = 10 << 20;
     on_each(|world, wiring| {
         let listener = world.listen(HOST);
         let to = listener.local_addr().unwrap();

@@ -1,5 +1,8 @@
 //! One file for each runtime, and what several of them share.
 
+pub(crate) mod gvisor;
 pub(crate) mod host;
 mod launcher;
 pub(crate) mod oci;
+mod outside;
+pub(crate) mod qemu;

@@ -2,7 +2,10 @@
 //! (`src/firecracker/swagger/firecracker.yaml` of its repository) describes them. It refuses fields
 //! that it does not know, so what is not set is left out: older releases know fewer.
 
+use atelier_net::Addresses;
 use serde::{Deserialize, Serialize};
+
+use crate::machine::mac;
 
 /// A bucket of tokens: what fits in it may pass at once, and it fills again within a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +97,21 @@ pub struct NetworkInterface {
     /// Limits of what the machine sends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tx_rate_limiter: Option<Limiter>,
+}
+
+impl NetworkInterface {
+    /// The TAP device that `atelier-guest outside` makes for a link of the kind `Wire`, with the
+    /// hardware address that our network stack expects behind it.
+    #[must_use]
+    pub fn wire() -> Self {
+        Self {
+            iface_id: "eth0".to_owned(),
+            host_dev_name: atelier_net::DEVICE.to_owned(),
+            guest_mac: Some(mac(Addresses::SANDBOX_MAC)),
+            rx_rate_limiter: None,
+            tx_rate_limiter: None,
+        }
+    }
 }
 
 /// The vsock.

@@ -9,7 +9,7 @@ use super::state::{Kept, Note};
 use super::{Accelerator, Qemu};
 use crate::error::Result;
 use crate::kernel::BootFiles;
-use crate::machine::{Machine, command_line};
+use crate::machine::{Machine, command_line, mac};
 
 /// In a command's words, what stands for the descriptor of the network link: a connected datagram
 /// socket, with an Ethernet frame in each datagram.
@@ -140,10 +140,6 @@ impl Qemu {
 pub(super) fn boot_line(boot: &BootFiles, accelerator: Accelerator, machine: &Machine) -> String {
     let rest = format!("reboot=t atelier.port={} atelier.mtu={}", machine.port, machine.mtu);
     command_line(boot, accelerator == Accelerator::Tcg, &rest)
-}
-
-fn mac(bytes: [u8; 6]) -> String {
-    bytes.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 fn memory(words: &mut Words, memory: Memory<'_>, mib: u64) {

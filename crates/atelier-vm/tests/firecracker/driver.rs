@@ -47,11 +47,9 @@ async fn a_machine_with_everything_boots_and_its_guest_answers_over_vsock() {
     plan.track_dirty_pages = true;
     plan.disk_limiter = Some(limiter);
     plan.network = Some(NetworkInterface {
-        iface_id: "eth0".into(),
-        host_dev_name: "tap0".into(),
-        guest_mac: Some("52:54:00:61:74:6c".into()),
         rx_rate_limiter: Some(limiter),
         tx_rate_limiter: Some(limiter),
+        ..NetworkInterface::wire()
     });
     plan.balloon =
         Some(Balloon { amount_mib: 0, deflate_on_oom: true, stats_polling_interval_s: 0 });
@@ -85,13 +83,7 @@ async fn a_saved_machine_is_loaded_by_copies_with_ways_in_of_their_own() {
     let api = Api::new(peer.dir.join("api.sock"));
     let mut plan = plan(dir.path());
     plan.track_dirty_pages = true;
-    plan.network = Some(NetworkInterface {
-        iface_id: "eth0".into(),
-        host_dev_name: "tap0".into(),
-        guest_mac: None,
-        rx_rate_limiter: None,
-        tx_rate_limiter: None,
-    });
+    plan.network = Some(NetworkInterface::wire());
     plan.boot(&api).await.unwrap();
     let early = refusal(api.save("state", "memory", false).await.unwrap_err());
     assert!(early.contains("not paused"), "{early}");

@@ -1,0 +1,217 @@
+//! The runtime `qemu`: a virtual machine with a kernel of its own. New ones are copies of a template that
+//! has booted already.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use atelier_api::system::Check;
+use atelier_guest::outside::LinkKind;
+use atelier_net::Addresses;
+use atelier_vm::qemu::{Accelerator, LAYER, Qemu, State, Templates};
+use atelier_vm::{BootFiles, Kernel, Machine, VmError, layer};
+
+use crate::runtime::{BoxFuture, Capabilities, Running, Runtime, StartRequest, Target};
+use crate::runtimes::launcher;
+use crate::runtimes::outside::{self, GUEST_PORT, Program};
+use crate::{SandboxError, SandboxSpec, guest_binary};
+
+/// A boot under emulation on a busy machine takes long.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+
+/// The driver.
+#[derive(Debug)]
+pub struct QemuRuntime {
+    guest: PathBuf,
+    /// Kernels, templates and empty disks, made once.
+    cache: PathBuf,
+    host: Arc<tokio::sync::OnceCell<Host>>,
+}
+
+/// What machines are run with here.
+#[derive(Debug, Clone)]
+struct Host {
+    qemu: Qemu,
+    boot: BootFiles,
+    accelerator: Accelerator,
+}
+
+/// Where a machine starts from.
+enum Begin {
+    /// A state with memory.
+    State(State),
+    /// Its disk alone.
+    Boot,
+}
+
+impl QemuRuntime {
+    /// Unpacks the guest below `bin`; kernels and templates are kept below `home`.
+    ///
+    /// # Errors
+    /// When the folder can't be written.
+    pub fn new(bin: &Path, home: &Path) -> Result<Self, SandboxError> {
+        let host = Arc::default();
+        Ok(Self { guest: guest_binary::unpack(bin)?, cache: home.join("machines"), host })
+    }
+
+    /// Finds QEMU and a kernel, once, and tries which way of running them works.
+    async fn host(&self) -> Result<Host, SandboxError> {
+        let (guest, cache) = (self.guest.clone(), self.cache.clone());
+        let find = || async move {
+            blocking(move || {
+                let boot = Kernel::find(None)?.prepare(&guest, &cache.join("kernels"))?;
+                let qemu = Qemu::find(None)?;
+                let accelerator = qemu.choose(&boot, &cache)?.accelerator;
+                Ok(Host { qemu, boot, accelerator })
+            })
+            .await
+        };
+        self.host.get_or_try_init(find).await.cloned()
+    }
+
+    async fn launch(&self, request: StartRequest<'_>) -> Result<Running, SandboxError> {
+        let image = request.image.ok_or_else(|| launcher::failed("qemu", &"it needs an image"))?;
+        let host = self.host().await?;
+        let base = request.images.disk(image).await?.path;
+        let (words, begin) = self.prepare(&host, &base, request).await?;
+        let program =
+            Program { runtime: "qemu", words, link: LinkKind::Pair, pid_file: None };
+        let running = outside::start(program, &self.guest, request).await?;
+        let dir = request.folders.root().to_owned();
+        let woken = blocking(move || match begin {
+            Begin::State(state) => host.qemu.wake(&state, &dir),
+            Begin::Boot => host.qemu.wait_ready(&dir, BOOT_LIMIT),
+        });
+        if let Err(error) = woken.await {
+            let _ = running.instance.kill();
+            return Err(error);
+        }
+        outside::answered("qemu", running, request, BOOT_LIMIT).await
+    }
+
+    /// The command, with everything that it needs in the machine's folder.
+    async fn prepare(
+        &self,
+        host: &Host,
+        base: &Path,
+        request: StartRequest<'_>,
+    ) -> Result<(Vec<std::ffi::OsString>, Begin), SandboxError> {
+        let (host, base) = (host.clone(), base.to_owned());
+        let (dir, cache) = (request.folders.root().to_owned(), self.cache.clone());
+        let (machine, disk) = size(request.spec);
+        let saved = request.state.map(Path::to_owned);
+        blocking(move || {
+            let disk_file = dir.join(LAYER);
+            match saved {
+                Some(folder) => match State::open(&folder) {
+                    Ok(state) => {
+                        let command = host.qemu.revive(&state, &base, &dir)?;
+                        return Ok((command, Begin::State(state)));
+                    }
+                    // Files alone.
+                    Err(_) => layer::copy_sparse(&folder.join(LAYER), &disk_file)?,
+                },
+                None if disk_file.exists() => {}
+                None => {
+                    let templates = Templates::new(cache.join("templates"), cache.join("disks"));
+                    let state = templates.get(
+                        &host.qemu,
+                        host.accelerator,
+                        &host.boot,
+                        &base,
+                        disk,
+                        &machine,
+                    )?;
+                    let command = host.qemu.revive(&state, &base, &dir)?;
+                    return Ok((command, Begin::State(state)));
+                }
+            }
+            let command = host.qemu.boot(host.accelerator, &host.boot, &base, &dir, &machine)?;
+            Ok((command, Begin::Boot))
+        })
+        .await
+    }
+}
+
+/// The machine, and the bytes of its disk.
+fn size(spec: &SandboxSpec) -> (Machine, u64) {
+    let limits = &spec.resources;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let cpus = limits.cpus.unwrap_or(1.0).ceil().clamp(1.0, 255.0) as u32;
+    let memory_mib = limits.memory.unwrap_or(512 << 20) >> 20;
+    let mtu = u32::from(Addresses::MTU_ETHERNET);
+    let machine = Machine { cpus, memory_mib, port: GUEST_PORT, mtu };
+    (machine, limits.disk.unwrap_or(10 << 30))
+}
+
+/// Runs what waits on a thread that may wait.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, VmError> + Send + 'static,
+) -> Result<T, SandboxError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let done = done.map_err(|e| SandboxError::io("running", "qemu")(std::io::Error::other(e)))?;
+    Ok(done?)
+}
+
+impl Runtime for QemuRuntime {
+    fn name(&self) -> &'static str {
+        "qemu"
+    }
+
+    fn isolation(&self) -> &'static str {
+        "a virtual machine with its own kernel"
+    }
+
+    fn probe(&self) -> Vec<Check> {
+        atelier_vm::qemu::probe(None, None, &self.guest, &self.cache)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            images: true,
+            own_kernel: true,
+            memory_snapshots: true,
+            ..Capabilities::default()
+        }
+    }
+
+    fn start<'a>(
+        &'a self,
+        request: StartRequest<'a>,
+    ) -> BoxFuture<'a, Result<Running, SandboxError>> {
+        Box::pin(self.launch(request))
+    }
+
+    fn pause<'a>(&'a self, target: Target<'a>) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move {
+            let (host, dir) = (self.host().await?, target.folders.root().to_owned());
+            blocking(move || host.qemu.pause(&dir)).await
+        })
+    }
+
+    fn resume<'a>(&'a self, target: Target<'a>) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move {
+            let (host, dir) = (self.host().await?, target.folders.root().to_owned());
+            blocking(move || host.qemu.resume(&dir)).await
+        })
+    }
+
+    fn save<'a>(
+        &'a self,
+        target: Target<'a>,
+        into: &'a Path,
+        memory: bool,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move {
+            let host = self.host().await?;
+            let (dir, into) = (target.folders.root().to_owned(), into.to_owned());
+            blocking(move || {
+                if memory {
+                    return host.qemu.save(&dir, &into).map(drop);
+                }
+                layer::copy_sparse(&dir.join(LAYER), &into.join(LAYER))
+            })
+            .await
+        })
+    }
+}
