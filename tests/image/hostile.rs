@@ -30,13 +30,30 @@ fn nothing_is_written_outside_whatever_the_names_say() {
         ("dots", format!("add('{up}{place}/evil', b'x')")),
         ("dots in the middle", format!("add('a/{up}{place}/evil', b'x')")),
         ("absolute", format!("add('{place}/evil', b'x')")),
-        ("through a link", format!("special('l', tarfile.SYMTYPE, '{place}'); add('l/evil', b'x')")),
-        ("through a link to a link", format!("special('a', tarfile.SYMTYPE, '/'); special('b', tarfile.SYMTYPE, 'a{place}'); add('b/evil', b'x')")),
-        ("over a link", format!("special('l', tarfile.SYMTYPE, '{place}/secret'); add('l', b'changed')")),
-        ("a hard link out", format!("special('h', tarfile.LNKTYPE, '{place}/secret'); add('h', b'changed')")),
+        (
+            "through a link",
+            format!("special('l', tarfile.SYMTYPE, '{place}'); add('l/evil', b'x')"),
+        ),
+        (
+            "through a link to a link",
+            format!(
+                "special('a', tarfile.SYMTYPE, '/'); special('b', tarfile.SYMTYPE, 'a{place}'); add('b/evil', b'x')"
+            ),
+        ),
+        (
+            "over a link",
+            format!("special('l', tarfile.SYMTYPE, '{place}/secret'); add('l', b'changed')"),
+        ),
+        (
+            "a hard link out",
+            format!("special('h', tarfile.LNKTYPE, '{place}/secret'); add('h', b'changed')"),
+        ),
         ("a hard link up", format!("special('h', tarfile.LNKTYPE, '{up}{place}/secret')")),
         ("a whiteout", format!("add('{up}{place}/.wh.secret', b'')")),
-        ("a whiteout through a link", format!("special('l', tarfile.SYMTYPE, '{place}'); add('l/.wh.secret', b'')")),
+        (
+            "a whiteout through a link",
+            format!("special('l', tarfile.SYMTYPE, '{place}'); add('l/.wh.secret', b'')"),
+        ),
     ] {
         archive(&lab, &fill);
         let done = lab.run(&["image", "import", "bad.tar", "bad"]);

@@ -20,7 +20,8 @@ fn an_archive_of_a_root_becomes_an_image_plain_and_compressed() {
     let root = lab.image_root();
     for (name, flag) in [("plain", "-cf"), ("gzip", "-czf")] {
         let archive = lab.project.join(format!("{name}.tar"));
-        let packed = Command::new("tar").arg("-C").arg(&root).arg(flag).arg(&archive).arg(".").output();
+        let packed =
+            Command::new("tar").arg("-C").arg(&root).arg(flag).arg(&archive).arg(".").output();
         assert!(packed.unwrap().status.success());
         lab.ok(&["image", "import", archive.to_str().unwrap(), &format!("{name}:1")]);
         let done = lab.run(&["sandbox", "run", &format!("{name}:1"), "--", "id", "-un"]);
@@ -34,7 +35,10 @@ fn an_archive_of_docker_save_brings_its_name_its_layers_and_its_settings() {
     docker_archive(&lab);
     lab.ok(&["image", "import", "app.tar"]);
     let image = lab.json(&["image", "ls"]);
-    assert_eq!((image[0]["layers"].as_u64(), &image[0]["platform"]), (Some(2), &"linux/amd64".into()));
+    assert_eq!(
+        (image[0]["layers"].as_u64(), &image[0]["platform"]),
+        (Some(2), &"linux/amd64".into())
+    );
     let script = "echo $COLOUR $(id -un) $(pwd); cat /srv/kept; ls /srv";
     let done = lab.run(&["sandbox", "run", "app:1", "--", "sh", "-c", script]);
     // The second layer replaces one file of the first and takes another away.

@@ -82,7 +82,8 @@ fn an_image_is_pulled_by_tag_and_by_digest() {
     assert_eq!(by_tag["digest"], **digest);
     let by_digest = lab.json(&["image", "pull", &format!("{address}/box@{digest}")]);
     assert_eq!(by_digest["id"], by_tag["id"]);
-    let done = lab.run(&["sandbox", "run", &format!("{address}/box:1"), "--", "sh", "-c", "echo $COLOUR"]);
+    let done =
+        lab.run(&["sandbox", "run", &format!("{address}/box:1"), "--", "sh", "-c", "echo $COLOUR"]);
     assert_eq!(done.stdout, "green\n", "{done:?}");
 }
 

@@ -29,7 +29,7 @@ fn folders_keep_modes_links_and_what_is_empty() {
     symlink("deep/er/file", lab.project.join("tree/link")).unwrap();
     symlink("/no/where", lab.project.join("tree/dangling")).unwrap();
     lab.ok(&["sandbox", "cp", "tree", &format!("{id}:/srv")]);
-    let seen = lab.sh(&id, "cd /srv/tree; stat -c %a run.sh; readlink link dangling; cat link; ls -a nothing | wc -l; stat -c %s empty");
+    let seen = lab.sh(&id, "cd /srv/tree; stat -c %a run.sh; readlink link; readlink dangling; cat link; ls -a nothing | wc -l; stat -c %s empty");
     assert_eq!(seen, "750\ndeep/er/file\n/no/where\ntext2\n0\n");
     lab.ok(&["sandbox", "cp", &format!("{id}:/srv/tree"), "back"]);
     let back = lab.project.join("back");

@@ -23,7 +23,8 @@ fn both_outputs_and_standard_input_pass_through() {
     let counted = lab.with_input(&["sandbox", "exec", &id, "--", "wc", "-c"], &bytes);
     assert_eq!(counted.stdout.trim(), "3000000", "{}", counted.stderr);
     let own = lab.with_input(&["sandbox", "exec", &id, "--", "md5sum"], b"atelier");
-    let here = lab.with_input(&["sandbox", "exec", &id, "--no-stdin", "--", "wc", "-c"], b"atelier");
+    let here =
+        lab.with_input(&["sandbox", "exec", &id, "--no-stdin", "--", "wc", "-c"], b"atelier");
     assert!(own.stdout.starts_with("bc3596198e49c49e"), "{own:?}");
     assert_eq!(here.stdout.trim(), "0", "{here:?}");
 }
@@ -51,7 +52,7 @@ fn variables_folder_and_user_of_one_command() {
     let done = run(&["-e", "NAME=a b", "-w", "/tmp", "-u", "user"]);
     assert_eq!(done.stdout, "a b /tmp 1000:1000\n", "{done:?}");
     assert_eq!(run(&["-u", "1000:7"]).stdout.trim().rsplit(' ').next(), Some("1000:7"));
-    run(&["-u", "nobody-here"]).fails(1, &["nobody-here"]);
+    run(&["-u", "nobody-here"]).fails(10, &["nobody-here"]);
     let absent = run(&["-w", "/no/such/folder"]);
     assert!(absent.code != 0 && absent.stderr.contains("/no/such/folder"), "{absent:?}");
 }
@@ -60,16 +61,24 @@ fn variables_folder_and_user_of_one_command() {
 fn a_command_that_takes_too_long_is_killed_with_its_children() {
     let lab = Lab::with_image();
     let id = lab.sandbox(&[]);
-    let args = ["sandbox", "exec", &id, "--timeout", "1s", "--", "sh", "-c", "sleep 1000 & sleep 1000"];
+    let args =
+        ["sandbox", "exec", &id, "--timeout", "1s", "--", "sh", "-c", "sleep 1000 & sleep 1000"];
     assert_eq!(lab.run(&args).code, 124);
-    wait_until("its children are gone", || lab.sh(&id, "ps | grep -c '[s]leep 1000' || true") == "0\n");
+    wait_until("its children are gone", || {
+        lab.sh(&id, "ps | grep -c '[s]leep 1000' || true") == "0\n"
+    });
 }
 
 #[test]
 fn a_detached_command_goes_on_and_its_output_is_kept() {
     let lab = Lab::with_image();
     let id = lab.sandbox(&[]);
-    let pid = lab.detach(&id, "echo begun; while ! test -e /tmp/go; do sleep 0.05; done; echo ended; echo bad >&2").to_string();
+    let pid = lab
+        .detach(
+            &id,
+            "echo begun; while ! test -e /tmp/go; do sleep 0.05; done; echo ended; echo bad >&2",
+        )
+        .to_string();
     let running = lab.json(&["sandbox", "ps", &id]);
     assert_eq!(running[0]["pid"].to_string(), pid, "{running}");
     let early = lab.run(&["sandbox", "logs", &id, &pid]);

@@ -11,7 +11,8 @@ fn three_copies_begin_alike_and_change_by_themselves() {
         lab.ok(&["sandbox", "fork", "dev", "--count", "3"]).lines().map(str::to_owned).collect();
     assert_eq!(copies.len(), 3);
     for (n, copy) in copies.iter().enumerate() {
-        let seen = lab.sh(copy, "cat /srv/link; ls /bin/vi 2>/dev/null; ls -d /srv/d; echo $COLOUR");
+        let seen =
+            lab.sh(copy, "cat /srv/link; ls /bin/vi 2>/dev/null; ls -d /srv/d; echo $COLOUR");
         assert_eq!(seen, "begun\n/srv/d\ngreen\n");
         lab.sh(copy, &format!("echo copy {n} > /srv/file"));
     }

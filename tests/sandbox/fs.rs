@@ -29,7 +29,10 @@ fn relative_paths_begin_at_the_users_home_and_files_are_theirs() {
     let lab = Lab::with_image();
     let id = lab.sandbox(&[]);
     lab.with_input(&["sandbox", "fs", "write", "-u", "user", &id, "notes/a"], b"mine");
-    assert_eq!(lab.sh(&id, "stat -c %u:%g /home/user/notes /home/user/notes/a"), "1000:1000\n1000:1000\n");
+    assert_eq!(
+        lab.sh(&id, "stat -c %u:%g /home/user/notes /home/user/notes/a"),
+        "1000:1000\n1000:1000\n"
+    );
     let cat = ["sandbox", "fs", "cat", "--user", "user", &id, "notes/a"];
     assert_eq!(lab.ok(&cat), "mine");
 }
@@ -54,8 +57,7 @@ fn changes_in_a_folder_are_told_as_they_happen() {
     let lab = Lab::with_image();
     let id = lab.sandbox(&[]);
     lab.sh(&id, "mkdir -p /srv/deep");
-    let mut watch =
-        lab.spawn(&["sandbox", "fs", "watch", &id, "/srv", "--recursive", "--json"]);
+    let mut watch = lab.spawn(&["sandbox", "fs", "watch", &id, "/srv", "--recursive", "--json"]);
     let (sender, events) = std::sync::mpsc::channel();
     let lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     let reader = std::thread::spawn(move || {

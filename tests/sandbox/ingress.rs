@@ -157,7 +157,10 @@ printf 'HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\
     lab.detach(&id, "exec nc -ll -p 9000 -e /srv/seen.sh");
     lab.wait_for_port(&id, 9000);
     let token = lab.traffic_token(&id);
-    assert_eq!(lab.get_port(&id, 9000, &[(TOKEN, &token), ("X-Forwarded-For", "6.6.6.6")]).body, "ok");
+    assert_eq!(
+        lab.get_port(&id, 9000, &[(TOKEN, &token), ("X-Forwarded-For", "6.6.6.6")]).body,
+        "ok"
+    );
     let seen = lab.sh(&id, "cat /srv/seen").to_lowercase();
     assert!(!seen.contains(&token), "{seen}");
     assert!(seen.contains(&format!("host: 9000-{id}.localhost")), "{seen}");

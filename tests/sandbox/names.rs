@@ -76,8 +76,11 @@ fn a_list_is_filtered_by_state_word_runtime_and_origin() {
     lab.ok(&["sandbox", "create", "--runtime", "host", "--name", "c"]);
     lab.ok(&["sandbox", "stop", "b"]);
     let names = |filter: &[&str]| {
-        let mut names: Vec<String> =
-            lab.ok(&[&["sandbox", "ls", "-q"], filter].concat()).lines().map(str::to_owned).collect();
+        let mut names: Vec<String> = lab
+            .ok(&[&["sandbox", "ls", "-q"], filter].concat())
+            .lines()
+            .map(str::to_owned)
+            .collect();
         names.sort();
         names.join(" ")
     };

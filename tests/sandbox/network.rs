@@ -52,13 +52,22 @@ fn the_policy_is_replaced_while_the_sandbox_runs() {
     let id = lab.sandbox(&["--network", "allowlist"]);
     assert_eq!(said(&lab, &id, HOST, one), "");
     lab.ok(&["sandbox", "network", &id, "--allow", &rule(one)]);
-    assert_eq!((said(&lab, &id, HOST, one), said(&lab, &id, HOST, two)), ("greetings".into(), "".into()));
+    assert_eq!(
+        (said(&lab, &id, HOST, one), said(&lab, &id, HOST, two)),
+        ("greetings".into(), "".into())
+    );
     lab.ok(&["sandbox", "network", &id, "--allow", &rule(two)]);
-    assert_eq!((said(&lab, &id, HOST, one), said(&lab, &id, HOST, two)), ("".into(), "greetings".into()));
+    assert_eq!(
+        (said(&lab, &id, HOST, one), said(&lab, &id, HOST, two)),
+        ("".into(), "greetings".into())
+    );
     // It is still so after a stop and a start.
     lab.ok(&["sandbox", "stop", &id]);
     lab.ok(&["sandbox", "start", &id]);
-    assert_eq!((said(&lab, &id, HOST, one), said(&lab, &id, HOST, two)), ("".into(), "greetings".into()));
+    assert_eq!(
+        (said(&lab, &id, HOST, one), said(&lab, &id, HOST, two)),
+        ("".into(), "greetings".into())
+    );
     lab.ok(&["sandbox", "network", &id, "--network", "none"]);
     assert_eq!(said(&lab, &id, HOST, two), "");
     assert_eq!(lab.json(&["sandbox", "network", &id])["mode"], "none");
@@ -84,7 +93,7 @@ fn a_connection_that_is_no_longer_allowed_is_cut() {
 #[test]
 fn a_rule_that_is_none_is_refused() {
     let lab = Lab::with_image();
-    lab.run(&["sandbox", "create", "--allow", "http://x/"]).fails(2, &["http://x/", "host:port"]);
+    lab.run(&["sandbox", "create", "--allow", "http://x/"]).fails(2, &["http://x/", "HOST:PORT"]);
     let id = lab.sandbox(&["--network", "none"]);
     lab.run(&["sandbox", "network", &id, "--deny", "1.2.3.4.5:x"]).fails(2, &["1.2.3.4.5"]);
     assert_eq!(lab.json(&["sandbox", "network", &id])["mode"], "none");
@@ -96,7 +105,9 @@ fn a_rule_that_is_none_is_refused() {
 fn cloud_metadata_is_refused_however_it_is_spelled() {
     let lab = Lab::with_image();
     let id = lab.sandbox(&["--network", "open"]);
-    for host in ["169.254.169.254", "0xa9fea9fe", "2852039166", "::ffff:169.254.169.254", "fd00:ec2::254"] {
+    for host in
+        ["169.254.169.254", "0xa9fea9fe", "2852039166", "::ffff:169.254.169.254", "fd00:ec2::254"]
+    {
         let done = lab.try_sh(&id, &format!("nc -w 5 {host} 80 </dev/null"));
         assert!(done.code != 0 && done.stdout.is_empty(), "{host}: {done:?}");
     }
@@ -122,8 +133,8 @@ fn sandboxes_do_not_reach_each_other() {
 /// 10.98.0.1, port 8000.
 fn in_a_network_of_its_own(lab: &Lab, script: &str) -> Done {
     let template = lab.command(&[""; 0]);
-    let before = "ip link set lo up; ip link add dummy0 type dummy; ip link set dummy0 up
-        ip addr add 10.99.0.1/24 dev dummy0; ip addr add 10.98.0.1/24 dev dummy0
+    let before = "ip link set lo up
+        ip addr add 10.99.0.1/24 dev lo; ip addr add 10.98.0.1/24 dev lo
         $A stop >/dev/null 2>&1 || true
         mkdir pages; echo page > pages/index.html
         /bin/busybox httpd -f -p 8000 -h pages & server=$!

@@ -3,7 +3,8 @@
 use crate::support::{Lab, wait_until};
 
 /// Counts in memory and notes the second of each count.
-const COUNT: &str = "n=0; while :; do n=$((n+1)); echo $n $(date +%s) >> /srv/counts; sleep 0.1; done";
+const COUNT: &str =
+    "n=0; while :; do n=$((n+1)); echo $n $(date +%s) >> /srv/counts; sleep 0.1; done";
 
 fn counts(lab: &Lab, id: &str) -> Vec<(u64, u64)> {
     let text = lab.sh(id, "cat /srv/counts");

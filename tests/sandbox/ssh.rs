@@ -28,7 +28,12 @@ fn client(lab: &Lab, program: &str, key: &std::path::Path, id: &str, words: &[&s
     command.args(["-F", "/dev/null", if program == "scp" { "-P" } else { "-p" }, port, "-i"]);
     command.arg(key).args(["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"]);
     command.args(["-o", "StrictHostKeyChecking=accept-new", "-o", "ConnectTimeout=20"]);
-    command.args(["-o", &format!("UserKnownHostsFile={}", known.display()), "-o", "LogLevel=ERROR"]);
+    command.args([
+        "-o",
+        &format!("UserKnownHostsFile={}", known.display()),
+        "-o",
+        "LogLevel=ERROR",
+    ]);
     command.args(words.iter().map(|word| word.replace('@', &format!("{id}@{host}"))));
     Done::of(command.current_dir(&lab.project).env("HOME", lab.user_home()).output().unwrap())
 }

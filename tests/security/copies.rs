@@ -24,7 +24,10 @@ archive.close()"
     let id = lab.sandbox(&[]);
     lab.sh(&id, "mkdir -p /srv/d; echo honest > /srv/d/file");
     lab.ok(&["sandbox", "cp", "evil.tar", &format!("{id}:/evil.tar")]);
-    lab.sh(&id, "rm /bin/tar; printf '#!/bin/sh\\ncat /evil.tar\\n' > /bin/tar; chmod 755 /bin/tar");
+    lab.sh(
+        &id,
+        "rm /bin/tar; printf '#!/bin/sh\\ncat /evil.tar\\n' > /bin/tar; chmod 755 /bin/tar",
+    );
     id
 }
 
@@ -111,7 +114,9 @@ fn names_that_move_a_terminal_are_shown_harmless() {
     let lab = Lab::with_image();
     let id = lab.sandbox(&[]);
     lab.sh(&id, "mkdir /srv/d; touch \"/srv/d/$(printf 'a\\033]0;title\\007b')\"");
-    for args in [["sandbox", "fs", "ls", &id, "/srv/d"], ["sandbox", "fs", "cat", &id, "/srv/d/\u{1b}[2J"]] {
+    for args in
+        [["sandbox", "fs", "ls", &id, "/srv/d"], ["sandbox", "fs", "cat", &id, "/srv/d/\u{1b}[2J"]]
+    {
         let done = lab.run(&args);
         assert!(!done.stdout.contains('\u{1b}'), "{done:?}");
     }

@@ -14,7 +14,10 @@ fn links_lead_to_the_sandboxs_own_files() {
     let lab = Lab::with_image();
     let marker = marker(&lab);
     let id = lab.sandbox(&[]);
-    lab.sh(&id, &format!("ln -s / /srv/root; ln -s {marker} /srv/marker; ln -s /proc/1/root /srv/one"));
+    lab.sh(
+        &id,
+        &format!("ln -s / /srv/root; ln -s {marker} /srv/marker; ln -s /proc/1/root /srv/one"),
+    );
     let up = "../".repeat(20);
     for path in [
         marker.clone(),
@@ -70,7 +73,9 @@ fn a_path_of_the_guests_protocol_leads_to_no_other_sandbox() {
         format!("/api/v1/sandboxes/{one}/guest/../../{two}/guest/files?path=/srv/secret&x={one}"),
         format!("/api/v1/sandboxes/{one}/guest/files?path=/srv/secret&sandbox={two}"),
         format!("/api/v1/sandboxes/{one}/guest//49983-{two}.localhost/files?path=/srv/secret"),
-        format!("/api/v1/sandboxes/{one}/guest/http://49983-{two}.localhost/files?path=/srv/secret"),
+        format!(
+            "/api/v1/sandboxes/{one}/guest/http://49983-{two}.localhost/files?path=/srv/secret"
+        ),
         format!("/api/v1/sandboxes/{one}/guest/%2e%2e%2f{two}/files?path=/srv/secret"),
     ] {
         let answer = read(&path);
@@ -85,8 +90,14 @@ fn a_signed_address_opens_one_file_only() {
     lab.sh(&id, "echo one > /srv/one");
     let ingress = lab.addresses().ingress;
     let host = format!("49983-{id}.localhost");
-    let read = |query: &str| send(&ingress, "GET", &format!("/files?{query}"), &[("Host", &host)], "");
-    for query in ["path=/srv/one", "path=/srv/one&signature=v1_AAAA", "path=/srv/one&signature=", "path=/etc/shadow&signature_expiration=99999999999&signature=v1_"] {
+    let read =
+        |query: &str| send(&ingress, "GET", &format!("/files?{query}"), &[("Host", &host)], "");
+    for query in [
+        "path=/srv/one",
+        "path=/srv/one&signature=v1_AAAA",
+        "path=/srv/one&signature=",
+        "path=/etc/shadow&signature_expiration=99999999999&signature=v1_",
+    ] {
         let answer = read(query);
         assert_eq!(answer.status, 401, "{query}: {answer:?}");
     }

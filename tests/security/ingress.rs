@@ -11,7 +11,13 @@ fn the_api_behind_its_own_name_wants_a_token_too() {
     let lab = Lab::with_image();
     let id = lab.sandbox(&[]);
     let ingress = lab.addresses().ingress;
-    for path in ["/sandboxes", "/v2/sandboxes", "/api/v1/sandboxes", "/api/v1/status", &format!("/api/v1/sandboxes/{id}/guest/envs")] {
+    for path in [
+        "/sandboxes",
+        "/v2/sandboxes",
+        "/api/v1/sandboxes",
+        "/api/v1/status",
+        &format!("/api/v1/sandboxes/{id}/guest/envs"),
+    ] {
         let answer = ask(&ingress, "GET", path, &[("Host", "api.localhost")]);
         assert!(answer.status == 401 || answer.status == 403, "{path}: {answer:?}");
     }
@@ -56,12 +62,20 @@ fn absolute_targets_and_tunnels_lead_nowhere() {
     let ingress = lab.addresses().ingress;
     let good = format!("8000-{id}.localhost");
     for request in [
-        format!("GET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"),
-        format!("GET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: {good}\r\nConnection: close\r\n\r\n"),
-        format!("GET http://{good}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"),
+        format!(
+            "GET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+        ),
+        format!(
+            "GET http://127.0.0.1:{port}/ HTTP/1.1\r\nHost: {good}\r\nConnection: close\r\n\r\n"
+        ),
+        format!(
+            "GET http://{good}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+        ),
         format!("CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"),
         format!("CONNECT {good}:80 HTTP/1.1\r\nHost: {good}\r\nConnection: close\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\nHost: {good}\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"),
+        format!(
+            "GET / HTTP/1.1\r\nHost: {good}\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+        ),
         "GET / HTTP/1.1\r\nConnection: close\r\n\r\n".to_owned(),
     ] {
         let answer = raw(&ingress, &request);
@@ -87,7 +101,9 @@ fn a_second_request_is_not_smuggled_in() {
         "Transfer-Encoding : chunked\r\n".to_owned(),
     ] {
         let mut stream = connect(&ingress);
-        let request = format!("POST / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n0\r\n\r\n{hidden}");
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n0\r\n\r\n{hidden}"
+        );
         stream.write_all(request.as_bytes()).unwrap();
         let mut bytes = Vec::new();
         let _ = stream.read_to_end(&mut bytes);
@@ -105,7 +121,8 @@ fn the_ports_of_headers_are_ports_inside() {
     let listen = lab.serve_tcp();
     for address in [&listen, &lab.addresses().ingress] {
         for asked in ["22", port.as_str(), "0", "-1", "65536", "99999", "8000/../22", "", "22 80"] {
-            let headers = [("E2b-Sandbox-Id", id.as_str()), ("E2b-Sandbox-Port", asked), (TOKEN, &token)];
+            let headers =
+                [("E2b-Sandbox-Id", id.as_str()), ("E2b-Sandbox-Port", asked), (TOKEN, &token)];
             let answer = ask(address, "GET", "/", &headers);
             assert!((400..=502).contains(&answer.status), "{asked}: {answer:?}");
             assert!(!answer.body.contains("greetings"), "{asked}: {answer:?}");
@@ -142,10 +159,15 @@ fn only_the_control_plane_tells_a_guest_what_it_serves_with() {
     let bearer = format!("Bearer {}", lab.ok(&["token", "create", "t", "--scope", "admin"]).trim());
     let body = r#"{"accessToken": "mine"}"#;
     let absolute = format!("http://{host}/init");
-    let paths = ["/init", "/init/", "/init?x=1", "//init", "/./init", "/%69nit", "/x/../init", &absolute];
+    let paths =
+        ["/init", "/init/", "/init?x=1", "//init", "/./init", "/%69nit", "/x/../init", &absolute];
     for path in paths {
         for token in [&access, "", "mine"] {
-            let shown = [("Host", host.as_str()), ("X-Access-Token", token), ("Content-Type", "application/json")];
+            let shown = [
+                ("Host", host.as_str()),
+                ("X-Access-Token", token),
+                ("Content-Type", "application/json"),
+            ];
             let answer = send(&ingress, "POST", path, &shown, body);
             assert!((400..500).contains(&answer.status), "{path}: {answer:?}");
         }

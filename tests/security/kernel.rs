@@ -25,10 +25,19 @@ const WAYS: [(&str, &str); 20] = [
     ("sysrq", "echo h > /proc/sysrq-trigger"),
     ("uevent_helper", "f=/sys/kernel/uevent_helper; v=$(cat $f) && echo \"$v\" > $f"),
     ("security settings", "ls /sys/kernel/security/* && echo x > /sys/kernel/security/x"),
-    ("release_agent", "for f in /sys/fs/cgroup/release_agent /sys/fs/cgroup/*/release_agent; do v=$(cat $f 2>/dev/null) && echo \"$v\" > $f && exit 0; done; exit 1"),
+    (
+        "release_agent",
+        "for f in /sys/fs/cgroup/release_agent /sys/fs/cgroup/*/release_agent; do v=$(cat $f 2>/dev/null) && echo \"$v\" > $f && exit 0; done; exit 1",
+    ),
     ("a control group of one's own", "mkdir /sys/fs/cgroup/x || mkdir /sys/fs/cgroup/memory/x"),
-    ("a mounted control group", "mkdir -p /tmp/cg; mount -t cgroup -o memory none /tmp/cg || mount -t cgroup2 none /tmp/cg"),
-    ("its own limits", "for f in $(find /sys/fs/cgroup -name memory.max -o -name memory.limit_in_bytes -o -name pids.max 2>/dev/null); do v=$(cat $f) && echo $v > $f && exit 0; done; exit 1"),
+    (
+        "a mounted control group",
+        "mkdir -p /tmp/cg; mount -t cgroup -o memory none /tmp/cg || mount -t cgroup2 none /tmp/cg",
+    ),
+    (
+        "its own limits",
+        "for f in $(find /sys/fs/cgroup -name memory.max -o -name memory.limit_in_bytes -o -name pids.max 2>/dev/null); do v=$(cat $f) && echo $v > $f && exit 0; done; exit 1",
+    ),
     ("memory of the kernel", "head -c 1 /proc/kcore | grep -q ."),
     ("memory of the machine", "head -c 1 /dev/mem | grep -q ."),
     ("the kernel's log", "dmesg | grep -q ."),
@@ -51,7 +60,10 @@ fn shell_ways_are_closed(runtime: &str) {
     // As another user too.
     let as_user = ["sandbox", "exec", &id, "-u", "1000", "--", "cat", "/proc/self/status"];
     let status = lab.ok(&as_user);
-    assert!(status.contains("NoNewPrivs:\t1") && status.contains("CapEff:\t0000000000000000"), "{status}");
+    assert!(
+        status.contains("NoNewPrivs:\t1") && status.contains("CapEff:\t0000000000000000"),
+        "{status}"
+    );
 }
 
 #[test]
@@ -96,7 +108,8 @@ fn nobody_walks_out_of_the_root() {
     let open = lab.sh(&id, "ls -l /proc/1/fd /proc/1/exe /proc/1/cwd 2>&1");
     assert!(!open.contains(&lab.home().display().to_string()), "{open}");
     // Every process there is, is one of its own.
-    let leaks = lab.sh(&id, "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/environ 2>/dev/null; done");
+    let leaks =
+        lab.sh(&id, "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/environ 2>/dev/null; done");
     assert!(!leaks.contains("ATELIER_HOME"), "{leaks}");
 }
 

@@ -8,7 +8,10 @@ fn the_home_and_its_socket_are_not_seen() {
     let home = lab.home();
     let home = home.display();
     for runtime in ["oci", "host"] {
-        let id = lab.json(&["sandbox", "create", "--runtime", runtime])["id"].as_str().unwrap().to_owned();
+        let id = lab.json(&["sandbox", "create", "--runtime", runtime])["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let script = format!(
             "ls -A {home} 2>/dev/null; cat {home}/keys/api {home}/state.db 2>/dev/null; \
              find / -xdev \\( -name atelier.sock -o -name state.db \\) 2>/dev/null | grep atelier-e2e; true"
@@ -28,7 +31,14 @@ fn what_listens_on_this_machines_loopback_is_not_reached() {
     let port = |address: &str| address.rsplit_once(':').unwrap().1.parse::<u16>().unwrap();
     let id = lab.sandbox(&["--network", "open"]);
     for port in [greeter(), api, port(&addresses.ingress), port(&addresses.ssh)] {
-        for host in ["127.0.0.1", "localhost", "host.atelier.internal", "0.0.0.0", "[::1]", "::ffff:127.0.0.1"] {
+        for host in [
+            "127.0.0.1",
+            "localhost",
+            "host.atelier.internal",
+            "0.0.0.0",
+            "[::1]",
+            "::ffff:127.0.0.1",
+        ] {
             let done = lab.try_sh(&id, &format!("echo | nc -w 3 {host} {port}"));
             assert!(done.code != 0 && done.stdout.is_empty(), "{host}:{port}: {done:?}");
         }

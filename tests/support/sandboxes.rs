@@ -64,15 +64,19 @@ impl Lab {
         }
     }
 
-    /// Starts a control plane that also serves the API over TCP; gives where.
+    /// Starts another control plane, which also serves the API over TCP; gives where.
     pub fn serve_tcp(&self) -> String {
+        self.ok(&["stop"]);
         self.ok(&["serve", "--background", "--listen", "127.0.0.1:0"]);
         self.addresses().listen
     }
 
     /// Starts a web server in a sandbox with one page, `/`, and waits until it listens.
     pub fn web_server(&self, sandbox: &str, port: u16, page: &str) {
-        self.sh(sandbox, &format!("mkdir -p /srv/{port}; printf '{page}' > /srv/{port}/index.html"));
+        self.sh(
+            sandbox,
+            &format!("mkdir -p /srv/{port}; printf '{page}' > /srv/{port}/index.html"),
+        );
         self.detach(sandbox, &format!("exec httpd -f -p {port} -h /srv/{port}"));
         self.wait_for_port(sandbox, port);
     }
@@ -100,9 +104,9 @@ impl Lab {
 /// Kills a sandbox's first process, as the kernel might.
 pub fn kill_sandbox(lab: &Lab, sandbox: &str) {
     let found = std::fs::read_dir(lab.home().join("sandboxes")).unwrap().flatten();
-    let folder = found.into_iter().find(|entry| {
-        entry.file_name().to_string_lossy().replace('-', "") == sandbox
-    });
+    let folder = found
+        .into_iter()
+        .find(|entry| entry.file_name().to_string_lossy().replace('-', "") == sandbox);
     let bytes = std::fs::read(folder.unwrap().path().join("pid")).unwrap();
     let instance: Value = serde_json::from_slice(&bytes).unwrap();
     let pid = instance["init"]["pid"].as_i64().unwrap();

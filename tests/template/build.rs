@@ -43,7 +43,8 @@ fn it_is_built_again_when_something_changed_and_only_then() {
 fn a_repository_is_put_into_the_workdir_and_its_changes_count() {
     let lab = Lab::with_image();
     let rebuilt = || {
-        let args = ["--repository", ".", "--workdir", "/srv/app", "--setup", "cp README.md /srv/seen"];
+        let args =
+            ["--repository", ".", "--workdir", "/srv/app", "--setup", "cp README.md /srv/seen"];
         build(&lab, &args)["rebuilt"] == true
     };
     assert!(rebuilt());
@@ -51,7 +52,10 @@ fn a_repository_is_put_into_the_workdir_and_its_changes_count() {
     lab.write("README.md", "# changed\n");
     assert!(rebuilt());
     let id = lab.sandbox(&["t"]);
-    assert_eq!(lab.sh(&id, "pwd; cat README.md src/app.txt /srv/seen"), "/srv/app\n# changed\none\ntwo\nthree\n# changed\n");
+    assert_eq!(
+        lab.sh(&id, "pwd; cat README.md src/app.txt /srv/seen"),
+        "/srv/app\n# changed\none\ntwo\nthree\n# changed\n"
+    );
 }
 
 #[test]
@@ -72,9 +76,12 @@ fn a_server_of_the_template_runs_in_each_sandbox_when_it_is_ready() {
     build(
         &lab,
         &[
-            "--setup", "mkdir -p /srv/www; echo page > /srv/www/index.html",
-            "--start", "httpd -f -p 8000 -h /srv/www",
-            "--ready", "wget -qO- http://127.0.0.1:8000/",
+            "--setup",
+            "mkdir -p /srv/www; echo page > /srv/www/index.html",
+            "--start",
+            "httpd -f -p 8000 -h /srv/www",
+            "--ready",
+            "wget -qO- http://127.0.0.1:8000/",
         ],
     );
     let id = lab.sandbox(&["t", "--public"]);

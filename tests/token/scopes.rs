@@ -23,7 +23,8 @@ fn without_a_token_nothing_is_served_over_tcp() {
     let lab = Lab::with_image();
     let api = Api { address: lab.serve_tcp() };
     let id = lab.sandbox(&[]);
-    for token in [None, Some("e2b_0000000000000000000000000000000000000000"), Some(""), Some("x y")] {
+    for token in [None, Some("e2b_0000000000000000000000000000000000000000"), Some(""), Some("x y")]
+    {
         for (method, path) in [
             ("GET", "/api/v1/status".to_owned()),
             ("GET", "/api/v1/sandboxes".to_owned()),
@@ -50,8 +51,11 @@ fn a_scope_opens_its_own_and_nothing_beside_it() {
     let lab = Lab::with_image();
     let api = Api { address: lab.serve_tcp() };
     let id = lab.sandbox(&[]);
-    let token = |name: &str, scope: &str| lab.ok(&["token", "create", name, "--scope", scope]).trim().to_owned();
-    let (read, sandboxes, admin) = (token("r", "read"), token("s", "sandboxes"), token("a", "admin"));
+    let token = |name: &str, scope: &str| {
+        lab.ok(&["token", "create", name, "--scope", scope]).trim().to_owned()
+    };
+    let (read, sandboxes, admin) =
+        (token("r", "read"), token("s", "sandboxes"), token("a", "admin"));
     let show = format!("/api/v1/sandboxes/{id}");
     let guest = format!("/api/v1/sandboxes/{id}/guest/files?path=/etc/passwd");
     let remove = "/api/v1/images/remove";
@@ -84,7 +88,13 @@ fn a_token_of_reading_shows_no_secret() {
     let shown = lab.show(&id);
     let token = lab.ok(&["token", "create", "r", "--scope", "read"]);
     let bearer = format!("Bearer {}", token.trim());
-    for path in ["/api/v1/sandboxes", "/api/v1/tokens", "/v2/sandboxes", "/sandboxes", &format!("/sandboxes/{id}")] {
+    for path in [
+        "/api/v1/sandboxes",
+        "/api/v1/tokens",
+        "/v2/sandboxes",
+        "/sandboxes",
+        &format!("/sandboxes/{id}"),
+    ] {
         let answer = send(&address, "GET", path, &[("Authorization", &bearer)], "");
         for secret in [&shown["access_token"], &shown["traffic_token"], &token.trim().into()] {
             assert!(!answer.body.contains(secret.as_str().unwrap()), "{path}: {answer:?}");
@@ -101,8 +111,17 @@ fn the_header_of_the_e2b_sdks_is_a_token_too() {
     assert!(token.starts_with("e2b_") && token.len() == 44, "{token}");
     let listed = send(&address, "GET", "/v2/sandboxes", &[("X-API-KEY", &token)], "");
     assert_eq!(listed.status, 200, "{listed:?}");
-    assert_eq!((&listed.json()[0]["sandboxID"], &listed.json()[0]["metadata"]["team"]), (&id.as_str().into(), &"red".into()));
-    let wrong = send(&address, "GET", "/v2/sandboxes", &[("X-API-KEY", &token.replace("e2b_", "e2b_f"))], "");
+    assert_eq!(
+        (&listed.json()[0]["sandboxID"], &listed.json()[0]["metadata"]["team"]),
+        (&id.as_str().into(), &"red".into())
+    );
+    let wrong = send(
+        &address,
+        "GET",
+        "/v2/sandboxes",
+        &[("X-API-KEY", &token.replace("e2b_", "e2b_f"))],
+        "",
+    );
     assert_eq!(wrong.status, 401, "{wrong:?}");
 }
 

@@ -1,6 +1,6 @@
 //! Times what matters on a root filesystem.
-use std::time::Instant;
 use atelier_image::*;
+use std::time::Instant;
 #[tokio::main]
 async fn main() {
     let args: Vec<_> = std::env::args().collect();
@@ -17,7 +17,12 @@ async fn main() {
         for n in 0..3 {
             let upper = dir.join(format!("upper{n}"));
             std::fs::create_dir(&upper).unwrap();
-            for d in 0..20 { std::fs::create_dir(upper.join(format!("d{d}"))).unwrap(); for f in 0..100 { std::fs::write(upper.join(format!("d{d}/f{f}")), vec![1u8; 20_000]).unwrap(); } }
+            for d in 0..20 {
+                std::fs::create_dir(upper.join(format!("d{d}"))).unwrap();
+                for f in 0..100 {
+                    std::fs::write(upper.join(format!("d{d}/f{f}")), vec![1u8; 20_000]).unwrap();
+                }
+            }
             let t = Instant::now();
             store.commit(&image.id, &upper, ImageChange::default(), take).await.unwrap();
             println!("commit take={take} 2000 files, 40 MB {:?}", t.elapsed());
@@ -27,10 +32,18 @@ async fn main() {
     let t = Instant::now();
     let d = store.disk(&i2).await.unwrap();
     println!("disk {:?} {:?} {}", d.kind, t.elapsed(), std::fs::metadata(&d.path).unwrap().len());
-    let s2 = ImageStore::open(&root, StoreOptions { disk: Some(DiskKind::Ext4), ..Default::default() }).unwrap();
+    let s2 =
+        ImageStore::open(&root, StoreOptions { disk: Some(DiskKind::Ext4), ..Default::default() })
+            .unwrap();
     let t = Instant::now();
     let d = s2.disk(&i2).await.unwrap();
-    println!("disk {:?} {:?} {} at {}", d.kind, t.elapsed(), std::fs::metadata(&d.path).unwrap().len(), d.path.display());
+    println!(
+        "disk {:?} {:?} {} at {}",
+        d.kind,
+        t.elapsed(),
+        std::fs::metadata(&d.path).unwrap().len(),
+        d.path.display()
+    );
     let t = Instant::now();
     let r = store.list().unwrap();
     println!("list {} {:?}", r.len(), t.elapsed());

@@ -68,7 +68,10 @@ impl ImageStore {
         };
         for args in [build_args(builder, request, &label), save_args(builder, &label, &archive)] {
             let mut command = command(builder.program(), &args);
-            command.env("DOCKER_BUILDKIT", "1").env("BUILDAH_ISOLATION", isolation());
+            command.env("DOCKER_BUILDKIT", "1");
+            if needs_chroot() {
+                command.env("BUILDAH_ISOLATION", "chroot");
+            }
             let status = stream(command, &told).await.map_err(|error| ImageError::Build {
                 builder: builder.program(),
                 why: error.to_string(),
@@ -169,15 +172,12 @@ fn save_args(builder: Builder, label: &str, archive: &Path) -> Vec<OsString> {
     }
 }
 
-/// How Buildah's steps are kept apart: as it is set, else in a `chroot` where we are the superuser
-/// of a machine that lets us make no containers.
-fn isolation() -> String {
-    let set = std::env::var("BUILDAH_ISOLATION").ok();
-    set.unwrap_or_else(|| {
-        let runs = ["crun", "runc"].iter().any(|program| find(program).is_some());
-        let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
-        if runs && unified { "oci" } else { "chroot" }.to_owned()
-    })
+/// Whether Buildah's steps can only be kept apart by `chroot`: there is no runtime, or it refuses
+/// machines with the old control groups. What the user has set counts more.
+fn needs_chroot() -> bool {
+    let runs = ["crun", "runc"].iter().any(|program| find(program).is_some());
+    let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    std::env::var_os("BUILDAH_ISOLATION").is_none() && !(runs && unified)
 }
 
 /// The end of what a builder printed.

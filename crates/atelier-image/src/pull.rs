@@ -14,7 +14,7 @@ use crate::manifest::{Descriptor, Document, Manifest, RawConfig, choose};
 use crate::platform::Platform;
 use crate::records::Named;
 use crate::reference::Reference;
-use crate::registry::{Registry, client, endpoints};
+use crate::registry::{Clients, Registry, endpoints};
 use crate::store::Temp;
 use crate::unpack::{Budget, CancelOnDrop, Content, LayerError, unpack};
 use crate::{Image, ImageError, ImageStore, LayerId, Progress, PullOptions, Result};
@@ -76,15 +76,14 @@ impl ImageStore {
         let options = &self.inner.options;
         let make = || async {
             let options = options.clone();
-            tokio::task::spawn_blocking(move || client(&options)).await?
+            tokio::task::spawn_blocking(move || Clients::new(&options)).await?
         };
-        let client = self.inner.http.get_or_try_init(make).await?;
+        let clients = self.inner.http.get_or_try_init(make).await?;
         let mut all = endpoints(options, &reference.registry)?.into_iter().peekable();
         while let Some(endpoint) = all.next() {
             let host = endpoint.host.clone();
             let found = async {
-                let registry =
-                    Registry::new(client.clone(), endpoint, reference.clone(), options).await?;
+                let registry = Registry::new(clients, endpoint, reference.clone(), options).await?;
                 resolve(registry, reference, wanted).await
             };
             match found.await {

@@ -39,7 +39,7 @@ pub(crate) struct Inner {
     _session_lock: OwnedFd,
     /// What is being made right now, by name, so that it is made once.
     busy: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
-    pub http: tokio::sync::OnceCell<reqwest::Client>,
+    pub http: tokio::sync::OnceCell<crate::registry::Clients>,
 }
 
 impl ImageStore {

@@ -1,4 +1,5 @@
 //! What is done with images that are here: names, ids, commits, removal, disks.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 
@@ -194,6 +195,43 @@ async fn a_layer_that_was_not_on_the_disk_when_the_machine_went_down_is_forgotte
     assert_eq!(base(&home).await.id, image.id, "it can be had again");
 }
 
+/// The kernel itself reads the whiteouts and marks, in a mount namespace of its own.
+#[tokio::test]
+async fn an_overlay_of_the_layers_shows_the_image() {
+    let home = Home::new();
+    let parent = base(&home).await;
+    let above = Layer::new().file("d/.wh..wh..opq", "").file("d/new", "3").tar();
+    let below = Layer::new().file("d/old", "1").file("gone", "1").file("etc/a", "1").tar();
+    let hides = Layer::new().file(".wh.gone", "").file("etc/a", "2").tar();
+    let image = image(&home, &["x"], &[below, hides.clone(), above, hides]).await;
+    let made = home.store.commit(&image.id, &upper(&home), change(None), true).await.unwrap();
+    for (image, expected) in [
+        (&parent, "./d/old ./etc/a ./etc/b"),
+        (&image, "./d/new ./etc/a"),
+        (&made, "./etc/a ./etc/new ./etc/twin ./sparse"),
+    ] {
+        let dirs = home.store.layer_dirs(image);
+        let lower: Vec<_> = dirs.iter().map(|dir| dir.to_str().unwrap()).collect();
+        let empty = home.dir.path().join("empty");
+        std::fs::create_dir_all(&empty).unwrap();
+        let root = rustix::process::geteuid().is_root();
+        let script = format!(
+            "mount -t overlay -o {}lowerdir={}:{} x {empty} && cd {empty} && \
+             find . -type f | sort | tr '\\n' ' '",
+            if root { "" } else { "userxattr," },
+            lower.join(":"),
+            home.dir.path().join("context-less").display(),
+            empty = empty.display(),
+        );
+        std::fs::create_dir_all(home.dir.path().join("context-less")).unwrap();
+        let unshare = if root { "-m" } else { "-Urm" };
+        let done = Command::new("unshare").args([unshare, "sh", "-c", &script]).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        let failed = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(said.trim(), expected, "{failed}");
+    }
+}
+
 #[tokio::test]
 async fn a_disk_is_what_an_overlay_would_show() {
     for kind in [DiskKind::Erofs, DiskKind::Ext4] {
@@ -237,7 +275,7 @@ fn check_disk(disk: &Path, kind: DiskKind, dir: &Path) {
 }
 
 #[tokio::test]
-async fn a_missing_program_for_disks_is_named() {
+async fn a_disk_of_each_kind_is_kept() {
     let home = Home::new();
     let image = base(&home).await;
     let found = |kind| StoreOptions { disk: Some(kind), ..options() };

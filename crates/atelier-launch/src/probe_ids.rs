@@ -11,7 +11,7 @@ use crate::subid::Lent;
 use crate::users::Users;
 use crate::{image, sys};
 
-/// Tries what a sandbox with an image needs besides [`crate::probe`], with `home` as the place of
+/// Tries what a sandbox with an image needs besides [`crate::probe()`], with `home` as the place of
 /// its layers. What is missing makes such a sandbox weaker or poorer, not impossible.
 #[must_use]
 pub fn probe_ids(home: &Path) -> Check {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::error::{image_runtime, broken, exists};
+use crate::error::{broken, exists, image_runtime};
 use crate::options::{resolve, validate};
 use crate::record::Record;
 use crate::store::{self, Identity};

@@ -97,20 +97,7 @@ pub(crate) fn validate(options: &EnvOptions) -> Result<Policy, Problem> {
     for grant in &options.grants {
         atelier_launch::grants::check(&[grant]).map_err(|e| bad(e.why).with_hints(e.hints))?;
     }
-    if options.resources.memory.is_some_and(|m| m < 8 << 20) {
-        return Err(bad("the memory limit is below 8 MiB, too little to start anything".into()));
-    }
-    if options.resources.cpus.is_some_and(|c| !c.is_finite() || c <= 0.0) {
-        return Err(bad("the limit on cpus must be above 0, such as 0.5 or 2".into()));
-    }
-    if options.resources.processes.is_some_and(|p| p < 4) {
-        return Err(bad("the limit on processes is below 4, too few to start anything".into()));
-    }
-    for name in options.variables.keys() {
-        if name.is_empty() || name.contains(['=', '\0']) {
-            return Err(bad(format!("{name:?} can't be the name of a variable")));
-        }
-    }
+    atelier_sandbox::check_options(&options.resources, &options.variables)?;
     policy(options)
 }
 

@@ -71,7 +71,8 @@ impl Sandboxes {
         if let Ok(Some(stray)) = Instance::load(folders.root())
             && stray.is_alive()
         {
-            let group = self.cgroups.existing().into_iter().find(|(name, _)| *name == id.to_string());
+            let group =
+                self.cgroups.existing().into_iter().find(|(name, _)| *name == id.to_string());
             let group = group.map(|(_, group)| group).unwrap_or_default();
             match process::end(&stray, &group) {
                 Ok(()) => report.mended.push(format!("ended a stray sandbox {id}")),

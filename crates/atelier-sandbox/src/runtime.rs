@@ -11,10 +11,10 @@ use atelier_launch::Instance;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Cgroup;
-use crate::spec::{Folders, SandboxSpec};
 use crate::runtimes::gvisor::GvisorRuntime;
 use crate::runtimes::oci::OciRuntime;
 use crate::runtimes::qemu::QemuRuntime;
+use crate::spec::{Folders, SandboxSpec};
 use crate::{HostRuntime, SandboxError};
 
 /// A future that a trait object can give.

@@ -126,7 +126,11 @@ impl Sandboxes {
     /// it for a stray.
     pub(crate) fn set_standalone(&self, id: Uuid, standalone: bool) {
         let mut all = self.standalone.lock().unwrap_or_else(PoisonError::into_inner);
-        if standalone { all.insert(id) } else { all.remove(&id) };
+        if standalone {
+            all.insert(id)
+        } else {
+            all.remove(&id)
+        };
     }
 
     /// The sandboxes that belong to no environment.
@@ -144,9 +148,9 @@ impl Sandboxes {
         }
         let (this, asked) = (self.clone(), name.to_owned());
         let look = move || this.runtime(&asked).map(Runtime::probe);
-        let checks = tokio::task::spawn_blocking(look).await.unwrap_or_else(|e| {
-            Err(SandboxError::io("probing", "")(std::io::Error::other(e)))
-        })?;
+        let checks = tokio::task::spawn_blocking(look)
+            .await
+            .unwrap_or_else(|e| Err(SandboxError::io("probing", "")(std::io::Error::other(e))))?;
         if checks.iter().all(|check| check.verdict != Verdict::Failed) {
             known.insert(name.to_owned(), checks.clone());
         }
@@ -269,7 +273,11 @@ impl Sandboxes {
             Root::Machine => None,
             Root::Image(id) => Some(self.images.get(id)?),
         };
-        if !runtime.capabilities().own_kernel {
+        if runtime.capabilities().own_kernel {
+            let folders = self.folders(spec.id);
+            std::fs::create_dir_all(folders.root())
+                .map_err(SandboxError::io("making", folders.root()))?;
+        } else {
             self.layers(spec.id, &spec.resources)?;
         }
         store::sandbox_starting(&self.store, spec).await?;

@@ -24,9 +24,9 @@ mod signed;
 mod table;
 mod upstreams;
 
+pub use atelier_sandbox::FleetDefaults;
 pub use doctor::{offline, repair};
 pub use listeners::{Addresses, Certificate};
 pub use memory::one_heap;
 pub use openapi::document as openapi;
 pub use serve::{ServeOptions, serve};
-pub use atelier_sandbox::FleetDefaults;

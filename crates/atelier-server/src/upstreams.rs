@@ -113,16 +113,19 @@ impl Places {
         port: u16,
         to: &Destination<'_>,
     ) -> Result<Upstream, Refusal> {
-        let entrance = self.fleet.enter(id, false).await.map_err(|p| unreachable(id, &p))?;
         if port == GUEST_PORT {
+            let entrance = self.fleet.enter(id, false).await.map_err(|p| unreachable(id, &p))?;
             return guest(entrance, to);
         }
+        // Before it is entered: whoever may not reach it must not wake it either.
+        let token = self.fleet.traffic_token(id).map_err(|p| unreachable(id, &p))?;
         let shown = to.headers.get(TRAFFIC_TOKEN).map(HeaderValue::as_bytes);
-        if let Some(token) = &entrance.traffic_token
+        if let Some(token) = &token
             && !shown.is_some_and(|shown| same(shown, token.as_bytes()))
         {
             return Err(no_token(id, shown.is_some()));
         }
+        let entrance = self.fleet.enter(id, false).await.map_err(|p| unreachable(id, &p))?;
         let key = format!("{}:{port}", entrance.id);
         let dial = ToGuest { guest: entrance.guest, port: Some(port) };
         let mut upstream = Upstream::new(key, Arc::new(dial));
@@ -163,8 +166,7 @@ fn guest(entrance: Entrance, to: &Destination<'_>) -> Result<Upstream, Refusal> 
         ));
     }
     let key = format!("{}:guest", entrance.id);
-    let mut upstream =
-        Upstream::new(key, Arc::new(ToGuest { guest: entrance.guest, port: None }));
+    let mut upstream = Upstream::new(key, Arc::new(ToGuest { guest: entrance.guest, port: None }));
     for name in [TRAFFIC_TOKEN, SANDBOX_ID, SANDBOX_PORT] {
         upstream.remove_headers.push(HeaderName::from_static(name));
     }
@@ -248,7 +250,8 @@ mod tests {
         assert_eq!(on_localhost("3000-0a1b.localhost"), sandbox);
         assert_eq!(place("3000-0a1b.box.example", "box.example"), sandbox);
         assert_eq!(place("api.box.example", "box.example"), Some(Place::Api));
-        for nothing in ["localhost", "box.example", "3000-0a1b.box.example.com", "x-0a1b.box.example"]
+        for nothing in
+            ["localhost", "box.example", "3000-0a1b.box.example.com", "x-0a1b.box.example"]
         {
             assert_eq!(place(nothing, "box.example"), None, "{nothing}");
         }

@@ -1,6 +1,6 @@
 //! A command in a sandbox from its start to its exit code: output, input, signals, the terminal.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use atelier_api::session::Stream;
@@ -132,6 +132,8 @@ async fn follow(
         }
         std::future::pending::<Result<u8, Failure>>().await
     };
+    // Once this process has been told to end, what the command still does counts no more.
+    let told = Cell::new(None);
     let mut listener = Listener { inside, stream, output, raw, limit: way.limit };
     tokio::select! {
         biased;
@@ -140,9 +142,9 @@ async fn follow(
                 // As a reader that is gone ends a command that runs here.
                 let _ = timeout(PROMPT, guest.signal(pid, Signal::PIPE.as_raw())).await;
             }
-            code
+            told.get().map_or(code, |signal| Ok(signalled(signal)))
         }
-        signal = heed(&guest, pid, way.terminal, signals, raw) => Ok(signalled(signal)),
+        signal = heed(&guest, pid, way.terminal, signals, raw, &told) => Ok(signalled(signal)),
         failed = input => failed,
     }
 }
@@ -239,6 +241,7 @@ async fn heed(
     terminal: bool,
     signals: &mut Signals,
     raw: &RefCell<Option<RawMode>>,
+    told: &Cell<Option<Number>>,
 ) -> Number {
     loop {
         let number = signals.next().await;
@@ -256,6 +259,7 @@ async fn heed(
             }
             resize(guest, pid).await;
         } else if terminal && is_ending(number) {
+            told.set(Some(number));
             let _ = timeout(PROMPT, guest.signal(pid, Signal::HUP.as_raw())).await;
             return number;
         } else {

@@ -116,7 +116,7 @@ fn a_detached_command_is_listed_read_and_ended() {
         .map(|_| run(&machine, &["logs", "dev", &pid]))
         .find(|logs| text(&logs.stderr) == "two\n" && text(&logs.stdout) == "one\n");
     assert!(logs.is_some(), "what it wrote is not shown");
-    let followed = machine.atelier(&["sandbox", "logs", "dev", "--follow"]).spawn().unwrap();
+    let followed = machine.atelier(&["sandbox", "logs", "dev", &pid, "--follow"]).spawn().unwrap();
     assert_eq!(run(&machine, &["kill", "dev", &pid, "-s", "KILL"]).status.code(), Some(0));
     assert_eq!(text(&followed.wait_with_output().unwrap().stdout), "one\n");
     let ended = run(&machine, &["ps", "dev", "--all", "--json"]);

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
 use atelier_api::session::{TerminalSize, ToServer};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -54,9 +55,14 @@ impl Terminal {
         !modes.intersects(LocalModes::ICANON | LocalModes::ECHO)
     }
 
+    /// Fails, with what came instead, when nothing more comes for a long time.
     fn read_until(&mut self, word: &str) {
         let (mut seen, mut byte) = (Vec::new(), [0]);
+        let patience = Timespec { tv_sec: 20, tv_nsec: 0 };
         while !seen.ends_with(word.as_bytes()) {
+            let came = poll(&mut [PollFd::new(&self.person, PollFlags::IN)], Some(&patience));
+            let so_far = String::from_utf8_lossy(&seen);
+            assert_eq!(came, Ok(1), "{word:?} did not come, but {so_far:?}");
             self.person.read_exact(&mut byte).unwrap();
             seen.push(byte[0]);
         }
@@ -138,7 +144,8 @@ fn without_a_terminal_at_both_ends_there_is_none() {
 fn a_command_in_a_sandbox_has_a_terminal_of_this_size() {
     let machine = Machine::new();
     let mut terminal = Terminal::new();
-    let script = "stty size; trap 'stty size; exit 5' WINCH; echo ready; while :; do sleep 0.01; done";
+    let script =
+        "stty size; trap 'stty size; exit 5' WINCH; echo ready; while :; do sleep 0.01; done";
     let command = machine.atelier(&["sandbox", "exec", "dev", "--", "sh", "-c", script]);
     let mut child = terminal.spawn(&command);
     terminal.read_until("30 100\r\nready\r\n");
@@ -153,7 +160,8 @@ fn a_command_in_a_sandbox_has_a_terminal_of_this_size() {
 fn keys_reach_a_sandbox_and_an_interrupt_is_one_of_them() {
     let machine = Machine::new();
     let mut terminal = Terminal::new();
-    let script = "trap 'echo interrupted; exit 6' INT; echo ready; read line; echo got $line; cat";
+    let script = "trap 'echo interrupted; exit 6' INT; echo ready; read line; echo got $line; \
+                  while :; do sleep 0.01; done";
     let command = machine.atelier(&["sandbox", "exec", "dev", "--", "sh", "-c", script]);
     let mut child = terminal.spawn(&command);
     terminal.read_until("ready\r\n");

@@ -22,7 +22,7 @@ use crate::reference::Reference;
 use crate::{ImageError, Result};
 use credentials::Credentials;
 pub(crate) use endpoint::{Endpoint, endpoints};
-pub(crate) use http::client;
+pub(crate) use http::Clients;
 
 /// Larger manifests are no manifests; registries draw the line here too.
 const MANIFEST_LIMIT: u64 = 4 << 20;
@@ -41,14 +41,14 @@ pub(crate) struct Registry {
 
 impl Registry {
     pub(crate) async fn new(
-        client: Client,
+        clients: &Clients,
         endpoint: Endpoint,
         reference: Reference,
         options: &crate::StoreOptions,
     ) -> Result<Self> {
         let credentials = credentials::find(options, &endpoint, &reference).await?;
         Ok(Self {
-            client,
+            client: clients.to(&endpoint),
             endpoint,
             reference,
             credentials,

@@ -187,3 +187,12 @@ pub fn manifest(config: &[u8], packed: &[Vec<u8>], kind: &str) -> Vec<u8> {
     }))
     .unwrap()
 }
+
+/// Three layers, of which each changes the ones below.
+pub fn layers() -> Vec<Vec<u8>> {
+    vec![
+        Layer::new().dir("etc").file("etc/a", "1").file("etc/b", "1").tar(),
+        Layer::new().file("etc/a", "2").tar(),
+        Layer::new().file("etc/.wh.b", "").tar(),
+    ]
+}

@@ -1,7 +1,9 @@
 //! What the tests of images share: layers and archives made by hand, registries, stores.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod archive;
+pub mod fake;
 pub mod http;
 pub mod registry;
 

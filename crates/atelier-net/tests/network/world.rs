@@ -161,6 +161,7 @@ impl World {
                 ip(&["addr", "add", address, "dev", "lo"]);
             }
             ip(&["addr", "add", "2001:db8::1/128", "dev", "lo", "nodad"]);
+            routed("[2001:db8::1]:1");
         });
         let (ours, theirs) = std::io::pipe().unwrap();
         let allow = rules.iter().map(|r| r.parse().unwrap()).collect();
@@ -325,6 +326,16 @@ fn enter(namespace: &File) {
     // SAFETY: only this thread's namespace changes, and no pointers are passed.
     let done = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
     assert_eq!(done, 0, "entering a namespace: {}", std::io::Error::last_os_error());
+}
+
+/// Waits for the route to an address of our own: the kernel makes that of IPv6 a little later.
+fn routed(address: &str) {
+    let socket = UdpSocket::bind("[::]:0").unwrap();
+    let end = std::time::Instant::now() + LIMIT;
+    while let Err(error) = socket.connect(address) {
+        assert!(std::time::Instant::now() < end, "no route to {address}: {error}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn ip(arguments: &[&str]) {

@@ -205,6 +205,7 @@ impl Fleet {
                     record.state = SandboxState::Stopped;
                     record.root = row.root.clone();
                     record.resume_from = row.state.clone();
+                    record.token_of = row.view.sandbox.parse().ok();
                     record.origin.snapshot = Some(row.view.id.clone());
                 })
                 .await?;
@@ -318,6 +319,7 @@ fn copy_of(record: &Record, frozen: &Frozen, timeout: Option<u64>) -> Record {
         state: SandboxState::Creating,
         root: frozen.root.clone(),
         resume_from: frozen.state.clone(),
+        token_of: Some(record.id),
         created_at: Timestamp::now(),
         start: record.start.clone().filter(|_| !frozen.memory),
         ready: record.ready.clone().filter(|_| !frozen.memory),

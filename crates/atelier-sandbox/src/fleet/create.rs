@@ -1,9 +1,13 @@
 //! A new sandbox: planned, written down, brought up. Whatever fails takes everything back.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use atelier_api::Problem;
 use atelier_api::sandbox::{SandboxDetail, SandboxOptions, SandboxState};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 use super::record::Record;
 use super::{Entry, Fleet, broken, conflict, store};
@@ -62,6 +66,7 @@ impl Fleet {
             record.state = SandboxState::Running;
             record.started_at = jiff::Timestamp::now();
             record.resume_from = None;
+            record.token_of = None;
             record.notes = notes;
         })
         .await?;
@@ -79,14 +84,27 @@ impl Fleet {
         record: &Record,
         guest: &atelier_guest::client::Guest,
     ) -> Result<(), Problem> {
+        // A machine of its own has a clock, a name and a random generator of its own.
+        let machine = self.runtime(record)?.capabilities().own_kernel;
         let settings = atelier_guest::wire::InitRequest {
             env_vars: Some(record.options.variables.clone()),
             access_token: Some(self.secret.token("guest", record.id)),
             timestamp: Some(jiff::Timestamp::now().to_string()),
             default_user: record.options.user.clone(),
             default_workdir: record.options.workdir.clone(),
-            ..Default::default()
+            hostname: machine.then(|| record.spec().hostname),
+            entropy: machine.then(entropy).transpose().map_err(|e| broken(&e))?,
         };
-        guest.init(&settings).await.map_err(|e| broken(&e))
+        // It wants to see the token that it has; one that was just started has none yet.
+        let before = self.secret.token("guest", record.token_of.unwrap_or(record.id));
+        let done = guest.clone().with_token(before).init(&settings).await;
+        done.map_err(|e| crate::SandboxError::from(e).into())
     }
+}
+
+/// 32 random bytes, in Base64.
+fn entropy() -> std::io::Result<String> {
+    let mut random = [0u8; 32];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
+    Ok(STANDARD.encode(random))
 }

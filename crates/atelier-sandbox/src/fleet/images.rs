@@ -50,9 +50,9 @@ impl Fleet {
     /// What is wrong with the archive.
     pub async fn image_import(&self, input: ImageImportInput) -> Result<Image, Problem> {
         let images = self.image_store().clone();
-        self.whole(async move {
-            Ok(view(&images.import(&input.path.0, input.name.as_deref()).await?))
-        })
+        self.whole(
+            async move { Ok(view(&images.import(&input.path.0, input.name.as_deref()).await?)) },
+        )
         .await
     }
 

@@ -195,6 +195,16 @@ impl Fleet {
         Ok(self.view(&entry.record()))
     }
 
+    /// What those show who may reach a sandbox's ports; none when everybody may. Wakes nothing.
+    ///
+    /// # Errors
+    /// `sandbox.not_found`.
+    pub fn traffic_token(&self, asked: &str) -> Result<Option<String>, Problem> {
+        let entry = self.find(asked)?;
+        let public = entry.record().options.public;
+        Ok((!public).then(|| self.secret.token("traffic", entry.id)))
+    }
+
     /// The way into a sandbox, for a person or program that may use it. One that is paused or
     /// stopped is woken when `wake` says so, or when it wakes for traffic.
     ///
@@ -226,8 +236,7 @@ impl Fleet {
             id: entry.id,
             guest: live.guest.with_token(token.clone()),
             access_token: token,
-            traffic_token: (!record.options.public)
-                .then(|| self.secret.token("traffic", entry.id)),
+            traffic_token: (!record.options.public).then(|| self.secret.token("traffic", entry.id)),
             request_host: record.options.request_host,
             policy: record.policy,
         })

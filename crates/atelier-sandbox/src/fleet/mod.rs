@@ -121,9 +121,8 @@ impl Fleet {
         keys: &std::path::Path,
         snapshots: PathBuf,
     ) -> Result<Arc<Self>, Problem> {
-        let secret = Secret::open(&keys.join("sandboxes")).map_err(|e| {
-            Problem::new("home.unusable", ExitCode::Configuration, format!("{e}"))
-        })?;
+        let secret = Secret::open(&keys.join("sandboxes"))
+            .map_err(|e| Problem::new("home.unusable", ExitCode::Configuration, format!("{e}")))?;
         let records = store::fleet(&store).await?;
         for record in &records {
             sandboxes.set_standalone(record.id, true);
@@ -228,8 +227,6 @@ pub struct Entrance {
     pub guest: Guest,
     /// Shown by callers from outside to the guest.
     pub access_token: String,
-    /// Shown by callers from outside to the ingress, unless the sandbox is public.
-    pub traffic_token: Option<String>,
     /// What requests find as their `Host`; `${PORT}` stands for the port.
     pub request_host: Option<String>,
     /// What its network lets through.

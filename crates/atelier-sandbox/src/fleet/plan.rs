@@ -25,6 +25,7 @@ struct Source {
     image: Option<Image>,
     origin: Origin,
     state: Option<PathBuf>,
+    token_of: Option<Uuid>,
     runtime: Option<String>,
     /// What template or snapshot say, below what was asked for.
     below: SandboxOptions,
@@ -35,11 +36,11 @@ struct Source {
 impl Fleet {
     /// Decides; nothing is made, but an image that is not here is pulled.
     pub(super) async fn plan(&self, mut asked: SandboxOptions) -> Result<Record, Problem> {
+        crate::check_options(&asked.resources, &asked.variables)?;
         let runtime_name = asked.runtime.clone();
         let mut source = self.source(&asked, runtime_name.as_deref()).await?;
-        let name = runtime_name
-            .or(source.runtime.take())
-            .unwrap_or_else(|| self.defaults.runtime.clone());
+        let name =
+            runtime_name.or(source.runtime.take()).unwrap_or_else(|| self.defaults.runtime.clone());
         let runtime = self.sandboxes.runtime(&name)?;
         usable(&name, &self.sandboxes.probe_of(&name).await?)?;
         suits(runtime, &source)?;
@@ -64,6 +65,7 @@ impl Fleet {
             expires_at: None,
             time_left: None,
             resume_from: source.state,
+            token_of: source.token_of,
             start: source.start,
             ready: source.ready,
             notes: Vec::new(),
@@ -122,12 +124,18 @@ impl Fleet {
         let runtime = runtime.unwrap_or(&self.defaults.runtime);
         let from = match (&asked.from, &asked.image, &asked.template, &asked.snapshot) {
             (_, Some(image), ..) => return self.image_source(image).await,
-            (_, _, Some(name), _) => return self.template_source(name).await?.ok_or_else(|| {
-                no_source("template", name).hint("'atelier template ls' lists those that there are")
-            }),
-            (.., Some(name)) => return self.snapshot_source(name).await?.ok_or_else(|| {
-                no_source("snapshot", name).hint("'atelier snapshot ls' lists those that there are")
-            }),
+            (_, _, Some(name), _) => {
+                return self.template_source(name).await?.ok_or_else(|| {
+                    no_source("template", name)
+                        .hint("'atelier template ls' lists those that there are")
+                });
+            }
+            (.., Some(name)) => {
+                return self.snapshot_source(name).await?.ok_or_else(|| {
+                    no_source("snapshot", name)
+                        .hint("'atelier snapshot ls' lists those that there are")
+                });
+            }
             (Some(from), ..) => from,
             _ if !self.sandboxes.runtime(runtime)?.capabilities().images => {
                 return Ok(Source::default());
@@ -193,9 +201,9 @@ impl Fleet {
     /// The snapshot of that id or name.
     pub(super) async fn snapshot_row(&self, name: &str) -> Result<Option<SnapshotRow>, Problem> {
         let all = store::snapshots(&self.store).await?;
-        Ok(all.into_iter().find(|row| {
-            row.view.id == name || row.view.name.as_deref() == Some(name)
-        }))
+        Ok(all
+            .into_iter()
+            .find(|row| row.view.id == name || row.view.name.as_deref() == Some(name)))
     }
 
     fn from_snapshot(&self, row: SnapshotRow) -> Result<Source, Problem> {
@@ -208,6 +216,7 @@ impl Fleet {
             image,
             origin: Origin { snapshot: Some(row.view.id), ..row.origin },
             state: row.state,
+            token_of: row.view.sandbox.parse().ok(),
             runtime: Some(row.view.runtime),
             below: row.options,
             // Processes that go on need no start; files alone begin as their template does.

@@ -34,6 +34,9 @@ pub(crate) struct Record {
     /// A state with memory that the next start goes on from.
     #[serde(default)]
     pub(crate) resume_from: Option<PathBuf>,
+    /// The sandbox whose token its guest knows, when it goes on from another one's memory.
+    #[serde(default)]
+    pub(crate) token_of: Option<Uuid>,
     /// Commands of its template.
     #[serde(default)]
     pub(crate) start: Option<String>,
@@ -83,8 +86,7 @@ impl Record {
     /// Its time begins now.
     pub(crate) fn begin_time(&mut self, seconds: Option<u64>) {
         let span = |s: u64| jiff::SignedDuration::from_secs(i64::try_from(s).unwrap_or(i64::MAX));
-        self.expires_at =
-            seconds.and_then(|s| Timestamp::now().checked_add(span(s)).ok());
+        self.expires_at = seconds.and_then(|s| Timestamp::now().checked_add(span(s)).ok());
         self.time_left = None;
     }
 }

@@ -28,7 +28,10 @@ impl Fleet {
     ///
     /// # Errors
     /// When the image, the repository or a setup command fails; an older template stays.
-    pub async fn template_build(&self, input: TemplateBuildInput) -> Result<TemplateBuilt, Problem> {
+    pub async fn template_build(
+        &self,
+        input: TemplateBuildInput,
+    ) -> Result<TemplateBuilt, Problem> {
         check_name(&input.name)?;
         let fleet = self.me()?;
         self.whole(async move {

@@ -8,6 +8,7 @@ use atelier_api::system::{Check, Verdict};
 
 use super::Fleet;
 use super::record::Record;
+use crate::LimitEvents;
 
 impl Fleet {
     /// Lists sandboxes, the newest first.
@@ -80,6 +81,10 @@ impl Fleet {
             _ => format!("{scheme}://{host}:{port}"),
         });
         let token = |purpose| self.secret.token(purpose, record.id);
+        let mut notes = record.notes.clone();
+        if let Some(live) = self.live(record.id) {
+            notes.extend(met(live.running.cgroup.events()));
+        }
         SandboxDetail {
             sandbox: self.view(record),
             network: record.network.clone(),
@@ -89,9 +94,24 @@ impl Fleet {
             url,
             user: record.options.user.clone(),
             workdir: record.options.workdir.clone(),
-            notes: record.notes.clone(),
+            notes,
         }
     }
+}
+
+/// Limits that a sandbox met since it started, a sentence each.
+fn met(events: LimitEvents) -> Vec<String> {
+    let times = |count| if count == 1 { "once".to_owned() } else { format!("{count} times") };
+    let mut notes = Vec::new();
+    if events.out_of_memory > 0 {
+        let times = times(events.out_of_memory);
+        notes.push(format!("its memory limit was met: the kernel ended a process {times}"));
+    }
+    if events.processes > 0 {
+        let times = times(events.processes);
+        notes.push(format!("its limit on processes was met: a new one was refused {times}"));
+    }
+    notes
 }
 
 fn runtime(runtime: &dyn crate::Runtime, checks: Vec<Check>) -> RuntimeView {
@@ -104,5 +124,18 @@ fn runtime(runtime: &dyn crate::Runtime, checks: Vec<Check>) -> RuntimeView {
         pause: true,
         memory_snapshots: can.memory_snapshots,
         images: can.images,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_were_met_are_told() {
+        assert_eq!(met(LimitEvents::default()), Vec::<String>::new());
+        let both = met(LimitEvents { out_of_memory: 1, processes: 7 });
+        assert!(both[0].contains("memory") && both[0].ends_with("once"), "{both:?}");
+        assert!(both[1].contains("processes") && both[1].ends_with("7 times"), "{both:?}");
     }
 }

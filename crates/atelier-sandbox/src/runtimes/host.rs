@@ -65,4 +65,3 @@ pub(super) fn check(found: atelier_launch::Check) -> Check {
         fixable: false,
     }
 }
-

@@ -10,7 +10,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use atelier_guest::host::{LaunchRequest, SPOOL};
-use atelier_launch::{LaunchSpec, MountSource, Network, Report, RootSource, Started, WorkspaceMount};
+use atelier_launch::{
+    LaunchSpec, MountSource, Network, Report, RootSource, Started, WorkspaceMount,
+};
 use atelier_net::Mode;
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;

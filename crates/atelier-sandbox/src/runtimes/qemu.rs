@@ -74,8 +74,7 @@ impl QemuRuntime {
         let host = self.host().await?;
         let base = request.images.disk(image).await?.path;
         let (words, begin) = self.prepare(&host, &base, request).await?;
-        let program =
-            Program { runtime: "qemu", words, link: LinkKind::Pair, pid_file: None };
+        let program = Program { runtime: "qemu", words, link: LinkKind::Pair, pid_file: None };
         let running = outside::start(program, &self.guest, request).await?;
         let dir = request.folders.root().to_owned();
         let woken = blocking(move || match begin {
