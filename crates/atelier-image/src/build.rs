@@ -68,7 +68,6 @@ impl ImageStore {
         };
         for args in [build_args(builder, request, &label), save_args(builder, &label, &archive)] {
             let mut command = command(builder.program(), &args);
-            command.env("DOCKER_BUILDKIT", "1");
             if needs_chroot() {
                 command.env("BUILDAH_ISOLATION", "chroot");
             }

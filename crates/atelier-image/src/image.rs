@@ -159,7 +159,8 @@ pub struct Image {
     pub config: ImageConfig,
     /// Its layers, the lowest first.
     pub layers: Vec<LayerId>,
-    /// What its layers take on the disk. Images share layers.
+    /// What its layers take on the disk. Images share layers; one that was made here a moment ago
+    /// may not be counted yet.
     pub size_bytes: u64,
     /// When it was made, by whoever made it.
     pub created_at: Timestamp,

@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
-use crate::files::{usage::disk_usage, write_whole};
+use crate::files::usage::disk_usage;
+use crate::files::{Flush, write_whole};
 use crate::store::{Temp, lock};
 use crate::{Image, ImageError, ImageStore, LayerId, Result};
 
 /// What is known of a layer beside its files.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct LayerInfo {
-    pub size_bytes: u64,
+    /// What it takes on the disk, once it was measured.
+    #[serde(default)]
+    pub size_bytes: Option<u64>,
     /// Whether it hides everything below it.
     #[serde(default)]
     pub opaque: bool,
@@ -80,32 +83,42 @@ impl ImageStore {
 
     /// Puts a finished layer (`tree/` in `made`) into the store. When somebody was faster, theirs
     /// stays. The caller has pinned it.
-    pub(crate) fn publish(&self, layer: &LayerId, made: &Temp, opaque: bool) -> Result<LayerInfo> {
-        let tree = made.path().join("tree");
-        let size_bytes = disk_usage(&tree).map_err(ImageError::io("reading", &tree))?;
+    pub(crate) fn publish(&self, layer: &LayerId, made: &Temp, opaque: bool) -> Result<()> {
+        // A layer made here is a snapshot somebody waits for: it is measured afterwards.
+        let size_bytes = if layer.is_local() { None } else { measure(made.path()) };
         let info = LayerInfo { size_bytes, opaque, unflushed: boot_id() };
         write_info(made.path(), &info)?;
         let folder = self.layer_folder(layer);
         match std::fs::rename(made.path(), &folder) {
-            Ok(()) => self.flush_later(folder, LayerInfo { unflushed: None, ..info.clone() }),
+            Ok(()) => self.settle(folder, info),
             Err(_) if read_info(&folder).is_some() => {}
             Err(error) => return Err(ImageError::io("making", &folder)(error)),
         }
-        Ok(info)
+        Ok(())
     }
 
-    /// Waits for the disk in the background, and notes it.
-    fn flush_later(&self, folder: PathBuf, flushed_info: LayerInfo) {
+    /// In the background: measures a layer, waits until it is on the disk, and notes both.
+    fn settle(&self, folder: PathBuf, mut info: LayerInfo) {
         let root = self.root().to_owned();
-        let flush = move || {
-            let flushed = crate::files::beneath::open_root(&folder).and_then(rustix::fs::syncfs);
+        let note = move |folder: &Path, info: &LayerInfo| {
             // It may have been removed meanwhile.
-            let Ok(_lock) = lock(&root, FlockOperation::LockShared) else { return };
-            if flushed.is_ok() && folder.exists() {
-                let _ = write_info(&folder, &flushed_info);
+            if let Ok(_lock) = lock(&root, FlockOperation::LockShared)
+                && folder.exists()
+            {
+                let _ = write_info(folder, info);
             }
         };
-        std::thread::spawn(flush);
+        std::thread::spawn(move || {
+            if info.size_bytes.is_none() {
+                info.size_bytes = measure(&folder);
+                note(&folder, &info);
+            }
+            let flushed = crate::files::beneath::open_root(&folder).and_then(rustix::fs::syncfs);
+            if flushed.is_ok() {
+                info.unflushed = None;
+                note(&folder, &info);
+            }
+        });
     }
 
     /// Forgets layers that may be half because the machine went down before they were on the disk.
@@ -122,6 +135,12 @@ impl ImageStore {
             if from_elsewhere && half {
                 let trash = self.temp()?;
                 let _ = std::fs::rename(entry.path(), trash.path().join("layer"));
+            } else if let Some(info) = read_info(&entry.path())
+                && (info.size_bytes.is_none()
+                    || (info.unflushed.is_some() && info.unflushed != boot))
+            {
+                // Whoever made it was killed before it could do that.
+                self.settle(entry.path(), info);
             }
         }
         Ok(())
@@ -130,13 +149,17 @@ impl ImageStore {
 
 const INFO: &str = "layer.json";
 
+fn measure(folder: &Path) -> Option<u64> {
+    disk_usage(&folder.join("tree")).ok()
+}
+
 pub(crate) fn read_info(folder: &Path) -> Option<LayerInfo> {
     serde_json::from_slice(&std::fs::read(folder.join(INFO)).ok()?).ok()
 }
 
 fn write_info(folder: &Path, info: &LayerInfo) -> Result<()> {
     let json = serde_json::to_vec(info).map_err(|e| ImageError::invalid(INFO, e))?;
-    write_whole(&folder.join(INFO), &json)
+    write_whole(&folder.join(INFO), &json, Flush::Elsewhere)
 }
 
 /// What tells one run of the machine from another.

@@ -200,7 +200,7 @@ impl ImageStore {
         let tree = new_tree(&made)?;
         let done = unpack(archive, &tree, budget, Content::Layer).map_err(LayerError::of(layer))?;
         diff_id.matches(format!("the layer {layer}, unpacked,"), &done.diff_id)?;
-        self.publish(layer, &made, done.opaque).map(drop)
+        self.publish(layer, &made, done.opaque)
     }
 
     /// A folder with the file `blob`, whose digest is what it should be.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::files::write_whole;
+use crate::files::{Flush, write_whole};
 use crate::reference::{Reference, candidates, local_name};
 use crate::{Image, ImageConfig, ImageError, ImageId, ImageStore, LayerId, Result};
 
@@ -74,7 +74,7 @@ impl ImageStore {
     pub fn tag(&self, image: &str, name: &str) -> Result<String> {
         let image = self.get(image)?;
         let name = local_name(name)?;
-        self.write_name(&Named { name: name.clone(), id: image.id, digest: None })?;
+        self.write_name(&Named { name: name.clone(), id: image.id, digest: None }, Flush::Now)?;
         Ok(name)
     }
 
@@ -92,9 +92,9 @@ impl ImageStore {
     pub(crate) fn keep(&self, record: &Record, names: &[Named]) -> Result<Image> {
         let json =
             serde_json::to_vec_pretty(record).map_err(|e| ImageError::invalid("image", e))?;
-        write_whole(&self.record_path(&record.id), &json)?;
+        write_whole(&self.record_path(&record.id), &json, Flush::Soon)?;
         for name in names {
-            self.write_name(name)?;
+            self.write_name(name, Flush::Soon)?;
         }
         self.image(&record.id).ok_or_else(|| ImageError::NotHere(record.id.to_string()))
     }
@@ -181,9 +181,9 @@ impl ImageStore {
         serde_json::from_slice(&json).ok()
     }
 
-    fn write_name(&self, named: &Named) -> Result<()> {
+    fn write_name(&self, named: &Named, flush: Flush) -> Result<()> {
         let json = serde_json::to_vec(named).map_err(|e| ImageError::invalid("name", e))?;
-        write_whole(&self.name_path(&named.name), &json)
+        write_whole(&self.name_path(&named.name), &json, flush)
     }
 
     pub(crate) fn remove_name(&self, name: &str) -> Result<()> {
@@ -203,7 +203,8 @@ impl ImageStore {
 
     fn assemble(&self, record: Record, names: &[Named]) -> Image {
         let layers: HashSet<_> = record.layers.iter().collect();
-        let size = |layer: &&LayerId| self.layer(layer).map_or(0, |info| info.size_bytes);
+        let size =
+            |layer: &&LayerId| self.layer(layer).and_then(|info| info.size_bytes).unwrap_or(0);
         let size_bytes = layers.iter().map(size).sum();
         let mine = names.iter().filter(|named| named.id == record.id);
         let digest = mine.clone().find_map(|named| named.digest.clone()).or(record.digest);

@@ -10,7 +10,7 @@ use atelier_image::{Progress, PullOptions, StoreOptions};
 use support::archive::{GZIP, Layer, TAR, ZSTD, digest, gzip, here, layers, zstd};
 use support::fake::Fake;
 use support::http::{Reply, Server};
-use support::registry::Registry;
+use support::registry::{Packing, Registry};
 use support::{Home, code, options, quiet};
 
 fn always() -> PullOptions {
@@ -20,8 +20,7 @@ fn always() -> PullOptions {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_arrives_with_every_compression() {
     let registry = Registry::start().await;
-    let ways: [(&str, fn(&[u8]) -> Vec<u8>); 3] =
-        [(GZIP, gzip), (ZSTD, zstd), (TAR, |bytes: &[u8]| bytes.to_vec())];
+    let ways: [Packing; 3] = [(GZIP, gzip), (ZSTD, zstd), (TAR, |bytes: &[u8]| bytes.to_vec())];
     for (nth, way) in ways.into_iter().enumerate() {
         let tag = format!("v{nth}");
         let manifest = registry.push_packed(("a/tool", &tag), here(), &layers(), way).await;

@@ -94,7 +94,7 @@ async fn blobs_that_are_not_what_they_should_be_are_refused() {
     let cut = move |path: &str, fake: &Fake| {
         let whole = &fake.blobs[1];
         let half = whole[..whole.len() / 2].to_vec();
-        blob(path, fake).then(|| Reply::CutOff(whole.len() as u64, half))
+        blob(path, fake).then_some(Reply::CutOff(whole.len() as u64, half))
     };
     assert_eq!(pull_from(cut).await, "image.truncated");
     let short = move |path: &str, fake: &Fake| {

@@ -18,7 +18,7 @@ pub(crate) fn as_root() -> bool {
 
 /// The mark of a folder that hides what lower layers have in it.
 fn opaque_name() -> &'static str {
-    if as_root() { "trusted.overlay.opaque" } else { "user.overlay.opaque" }
+    "user.overlay.opaque"
 }
 
 /// Hides what lower layers have under this folder's name.

@@ -12,15 +12,32 @@ use std::path::Path;
 
 use crate::ImageError;
 
-/// Writes a small file whole: aside, flushed, then renamed over the old one.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
+/// When a file that was written must be on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// Before the call returns.
+    Now,
+    /// Soon, in the background: whoever makes a snapshot must not wait for a disk.
+    Soon,
+    /// Somebody else sees to it.
+    Elsewhere,
+}
+
+/// Writes a small file whole: aside, then renamed over the old one.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8], flush: Flush) -> Result<(), ImageError> {
     use std::io::Write;
     let aside = path.with_extension(format!("{}.new", uuid::Uuid::new_v4().simple()));
     let write = || -> std::io::Result<()> {
         let mut file = std::fs::File::create_new(&aside)?;
         file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&aside, path)
+        if flush == Flush::Now {
+            file.sync_all()?;
+        }
+        std::fs::rename(&aside, path)?;
+        if flush == Flush::Soon {
+            std::thread::spawn(move || file.sync_all());
+        }
+        Ok(())
     };
     write().map_err(|error| {
         let _ = std::fs::remove_file(&aside);

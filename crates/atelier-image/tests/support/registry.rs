@@ -10,6 +10,9 @@ use tempfile::TempDir;
 use super::archive::{INDEX, MANIFEST, config, digest, gzip, here, manifest};
 use super::http::send;
 
+/// A media type of layers, and how they get there.
+pub type Packing = (&'static str, fn(&[u8]) -> Vec<u8>);
+
 pub struct Registry {
     pub address: SocketAddr,
     child: Child,
@@ -81,7 +84,7 @@ impl Registry {
         name: (&str, &str),
         architecture: &str,
         tars: &[Vec<u8>],
-        (kind, pack): (&str, fn(&[u8]) -> Vec<u8>),
+        (kind, pack): Packing,
     ) -> Vec<u8> {
         let config = config(architecture, tars);
         let packed: Vec<_> = tars.iter().map(|tar| pack(tar)).collect();

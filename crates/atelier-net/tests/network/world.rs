@@ -161,7 +161,7 @@ impl World {
                 ip(&["addr", "add", address, "dev", "lo"]);
             }
             ip(&["addr", "add", "2001:db8::1/128", "dev", "lo", "nodad"]);
-            routed("[2001:db8::1]:1");
+            reachable("[2001:db8::1]:1");
         });
         let (ours, theirs) = std::io::pipe().unwrap();
         let allow = rules.iter().map(|r| r.parse().unwrap()).collect();
@@ -328,12 +328,17 @@ fn enter(namespace: &File) {
     assert_eq!(done, 0, "entering a namespace: {}", std::io::Error::last_os_error());
 }
 
-/// Waits for the route to an address of our own: the kernel makes that of IPv6 a little later.
-fn routed(address: &str) {
-    let socket = UdpSocket::bind("[::]:0").unwrap();
+/// Waits until an address of our own takes connections: the kernel makes the route of an IPv6
+/// address after it has answered, by and by.
+fn reachable(address: &str) {
+    let address: SocketAddr = address.parse().unwrap();
     let end = std::time::Instant::now() + LIMIT;
-    while let Err(error) = socket.connect(address) {
-        assert!(std::time::Instant::now() < end, "no route to {address}: {error}");
+    loop {
+        let error = connect(address).unwrap_err();
+        if error.kind() == std::io::ErrorKind::ConnectionRefused {
+            return;
+        }
+        assert!(std::time::Instant::now() < end, "{address} is not reachable: {error}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
