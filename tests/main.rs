@@ -10,7 +10,6 @@
 mod env;
 mod examples;
 mod faults;
-mod image;
 mod run;
 mod sandbox;
 mod security;

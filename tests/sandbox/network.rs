@@ -126,7 +126,7 @@ fn sandboxes_do_not_reach_each_other() {
     }
     // Nor through the ingress, which listens on this machine's loopback.
     let ingress: u16 = lab.addresses().ingress.rsplit_once(':').unwrap().1.parse().unwrap();
-    assert_ne!(lab.try_sh(&two, &format!("wget -T 5 -qO- http://{HOST}:{ingress}/")).code, 0);
+    assert_ne!(lab.try_sh(&two, &format!("timeout 5 wget -qO- http://{HOST}:{ingress}/")).code, 0);
 }
 
 /// Runs a script with the binary as `$A` in a network of its own: two servers at 10.99.0.1 and
@@ -139,7 +139,7 @@ fn in_a_network_of_its_own(lab: &Lab, script: &str) -> Done {
         mkdir pages; echo page > pages/index.html
         /bin/busybox httpd -f -p 8000 -h pages & server=$!
         trap 'kill $server; $A sandbox rm --all --yes >/dev/null; $A stop >/dev/null' EXIT
-        get() { $A sandbox exec dev -- wget -T 5 -qO- http://$1:8000/ 2>/dev/null || echo refused; }
+        get() { $A sandbox exec dev -- timeout 5 wget -qO- http://$1:8000/ 2>/dev/null || echo refused; }
         both() { get 10.99.0.1; get 10.98.0.1; }";
     let mut shell = Command::new("unshare");
     shell.args(["--net", "sh", "-euc", &format!("{before}\n{script}")]);

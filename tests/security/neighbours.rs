@@ -14,11 +14,12 @@ fn the_home_and_its_socket_are_not_seen() {
             .to_owned();
         let script = format!(
             "ls -A {home} 2>/dev/null; cat {home}/keys/api {home}/state.db 2>/dev/null; \
-             find / -xdev \\( -name atelier.sock -o -name state.db \\) 2>/dev/null | grep atelier-e2e; true"
+             find / -xdev \\( -name atelier.sock -o -name state.db \\) 2>/dev/null | grep {home}; true"
         );
         assert_eq!(lab.sh(&id, &script), "", "{runtime}");
         let mounts = lab.sh(&id, "cat /proc/self/mountinfo");
-        let keys = lab.sh(&id, "find / -xdev -name ca.key 2>/dev/null; true");
+        let keys =
+            lab.sh(&id, &format!("find / -xdev -name ca.key 2>/dev/null | grep {home}; true"));
         assert!(!mounts.contains("atelier.sock") && keys.is_empty(), "{runtime}: {mounts} {keys}");
     }
 }

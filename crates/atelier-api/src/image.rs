@@ -132,7 +132,7 @@ pub struct TemplateSpec {
     /// The branch, tag or commit of the repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
-    /// Shell commands that run once, in order, as root.
+    /// Shell commands that run once, in order, as root, in `workdir` if there is one.
     pub setup: Vec<String>,
     /// Variables of the setup and of every command later.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

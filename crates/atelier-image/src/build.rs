@@ -137,6 +137,8 @@ async fn choose() -> Result<Builder> {
 
 fn build_args(builder: Builder, request: &BuildRequest, label: &str) -> Vec<OsString> {
     let mut args: Vec<OsString> = vec!["build".into(), "--tag".into(), label.into()];
+    // Else a failed build leaves a container behind, mounted.
+    args.push("--force-rm".into());
     args.extend(["--file".into(), dockerfile(request).into_os_string()]);
     for (name, value) in &request.build_args {
         args.extend(["--build-arg".into(), format!("{name}={value}").into()]);

@@ -262,6 +262,12 @@ impl Fault for ImageError {
             Self::NotHere(_) | Self::NotInRegistry { .. } | Self::WrongPlatform { .. } => {
                 ExitCode::NotFound
             }
+            // What the caller named; what is ours is always there, or damaged.
+            Self::Io { doing: "reading", source, .. }
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                ExitCode::NotFound
+            }
             Self::Ambiguous { .. } | Self::InUse(_) | Self::SeveralNames { .. } => {
                 ExitCode::Conflict
             }

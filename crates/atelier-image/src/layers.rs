@@ -41,8 +41,8 @@ impl Drop for Pin {
 }
 
 impl ImageStore {
-    /// The folders of an image's layers, the topmost first, ready to be an overlay's lower
-    /// folders. Each folder comes once, since overlays refuse one that comes twice; what is below
+    /// The folders of an image's layers, the topmost first, ready to be the lower folders of an
+    /// overlay with `userxattr`. Each folder comes once, since overlays refuse one that comes twice; what is below
     /// a layer that hides everything is left out.
     #[must_use]
     pub fn layer_dirs(&self, image: &Image) -> Vec<PathBuf> {

@@ -9,6 +9,16 @@ use std::sync::Mutex;
 use atelier_image::BuildRequest;
 use support::{Home, code};
 
+/// Builders keep what they make in a folder of the test, by plain copies, so that nothing stays.
+fn own_storage(dir: &Path) {
+    let (root, run) = (dir.join("containers"), dir.join("run"));
+    let file = dir.join("storage.conf");
+    let text = format!("[storage]\ndriver = \"vfs\"\ngraphroot = {root:?}\nrunroot = {run:?}\n");
+    std::fs::write(&file, text).unwrap();
+    // SAFETY: nextest runs each test in a process of its own, and no thread reads it yet.
+    unsafe { std::env::set_var("CONTAINERS_STORAGE_CONF", file) };
+}
+
 fn context(dir: &Path, dockerfile: &str) -> BuildRequest {
     let context = dir.join("context");
     std::fs::create_dir_all(&context).unwrap();
@@ -20,6 +30,7 @@ fn context(dir: &Path, dockerfile: &str) -> BuildRequest {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dockerfile_becomes_an_image() {
     let home = Home::new();
+    own_storage(home.dir.path());
     let mut request = context(
         home.dir.path(),
         "FROM scratch AS first\nARG WHO=nobody\nCOPY file /data/file\nENV WHO=$WHO\n\
@@ -45,11 +56,16 @@ async fn a_dockerfile_becomes_an_image() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_build_says_what_the_builder_said() {
     let home = Home::new();
+    own_storage(home.dir.path());
     let request = context(home.dir.path(), "FROM scratch\nCOPY missing-file /x\n");
     let built = home.store.build(&request, &|_| {}).await;
     let text = built.as_ref().unwrap_err().to_string();
     assert!(text.contains("missing-file"), "{text}");
     assert_eq!(code(built), "image.build_failed");
+    // Where Buildah is the builder, its working container is gone.
+    if let Ok(left) = std::process::Command::new("buildah").args(["containers", "-aq"]).output() {
+        assert_eq!(String::from_utf8_lossy(&left.stdout), "");
+    }
     let none = BuildRequest { context: "/nonexistent".into(), ..BuildRequest::default() };
     assert_eq!(code(home.store.build(&none, &|_| {}).await), "image.io");
 }

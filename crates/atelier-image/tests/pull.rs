@@ -27,7 +27,7 @@ async fn an_image_arrives_with_every_compression() {
         let home = Home::new();
         let name = registry.name(&format!("a/tool:{tag}"));
         let image = home.store.pull(&name, &PullOptions::default(), &quiet).await.unwrap();
-        assert_eq!(image.names, [name.clone()]);
+        assert_eq!(image.names, [name.as_str()]);
         assert_eq!(image.digest, Some(digest(&manifest)));
         assert_eq!((image.os.as_str(), image.architecture.as_str()), ("linux", here()));
         assert_eq!(image.layers.len(), 3);
@@ -122,7 +122,7 @@ async fn a_digest_names_one_image_for_ever() {
     let by_digest = registry.name(&format!("tool@{old}"));
     let image = home.store.pull(&by_digest, &PullOptions::default(), &quiet).await.unwrap();
     assert_eq!(image.layers.len(), 1);
-    assert_eq!(image.names, [by_digest.clone()]);
+    assert_eq!(image.names, [by_digest.as_str()]);
     assert_eq!(home.store.get(&by_digest).unwrap().id, image.id);
     let newer = home.store.pull(&registry.name("tool:1"), &always(), &quiet).await.unwrap();
     assert_eq!(newer.layers.len(), 3);

@@ -117,7 +117,9 @@ impl Fault for SandboxError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::UnknownRuntime(_) => {
-                vec!["'atelier runtime ls' lists those that there are".into()]
+                vec![
+                    "there are host, oci, gvisor and qemu; 'atelier runtime ls' says which work".into(),
+                ]
             }
             Self::Machine(e) => e.hints(),
             Self::Image(e) => e.hints(),

@@ -19,13 +19,16 @@ pub(crate) struct Ended {
     pub(crate) output: String,
 }
 
-/// Runs a shell command to its end.
+/// Runs a shell command to its end, in the user's own folder unless one is named.
 pub(crate) async fn run(
     guest: &Guest,
     command: &str,
+    folder: Option<&str>,
     limit: Option<Duration>,
 ) -> Result<Ended, Problem> {
-    let mut stream = guest.start_within(&request(command), limit).await.map_err(failed)?;
+    let mut request = request(command);
+    request.process.cwd = folder.map(str::to_owned);
+    let mut stream = guest.start_within(&request, limit).await.map_err(failed)?;
     let mut said = Vec::new();
     while let Some(event) = stream.next().await {
         match event.map_err(failed)? {
@@ -50,6 +53,23 @@ pub(crate) async fn start(guest: &Guest, command: &str) -> Result<(), Problem> {
     guest.start(&request(command)).await.map(drop).map_err(failed)
 }
 
+/// Makes a folder that is not there yet, for `user`.
+pub(crate) async fn ensure_folder(
+    guest: &Guest,
+    folder: &str,
+    user: Option<&str>,
+) -> Result<(), Problem> {
+    let folder = quote(folder);
+    let own = user.map(|u| format!(" && chown {} {folder}", quote(u))).unwrap_or_default();
+    let command = format!("test -d {folder} || {{ mkdir -p {folder}{own}; }}");
+    let ended = run(guest, &command, None, None).await?;
+    if ended.code == 0 {
+        return Ok(());
+    }
+    let detail = format!("the folder {folder} can't be made: {}", ended.output.trim());
+    Err(Problem::new("template.workdir", ExitCode::Failed, detail))
+}
+
 /// Unpacks a tar archive of this machine into a folder of the sandbox, owned by `user`.
 pub(crate) async fn unpack(
     guest: &Guest,
@@ -70,7 +90,7 @@ pub(crate) async fn unpack(
         folder = quote(folder),
         own = own.unwrap_or_default(),
     );
-    let ended = run(&root, &command, None).await?;
+    let ended = run(&root, &command, None, None).await?;
     if ended.code == 0 {
         return Ok(());
     }

@@ -37,8 +37,10 @@ use crate::input::assemble;
 
 type Answer<O> = Pin<Box<dyn Future<Output = Result<<O as Operation>::Output, Problem>> + Send>>;
 
+type Serve<O> = dyn Fn(Arc<App>, <O as Operation>::Input) -> Answer<O> + Send + Sync;
+
 /// What does one operation.
-struct Service<O: Operation>(Box<dyn Fn(Arc<App>, O::Input) -> Answer<O> + Send + Sync>);
+struct Service<O: Operation>(Box<Serve<O>>);
 
 /// Routes, and the services behind them by the names of their operations.
 #[derive(Default)]

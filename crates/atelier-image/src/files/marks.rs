@@ -11,27 +11,24 @@ use rustix::io::{Errno, Result};
 /// The longest attribute, and the longest list of them, that Linux allows.
 pub(crate) const XATTR_LIMIT: usize = 64 * 1024;
 
-/// Whether the marks are `trusted.*`, as the superuser's mounts read them, or `user.*`.
+/// Whether we are the superuser, who keeps owners and may make devices.
 pub(crate) fn as_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// The mark of a folder that hides what lower layers have in it.
-fn opaque_name() -> &'static str {
-    "user.overlay.opaque"
-}
+/// The mark of a folder that hides what lower layers have in it. Always the one of mounts with
+/// `userxattr`, as the house mounts everything, so that a layer is the same for root and for users.
+const OPAQUE: &str = "user.overlay.opaque";
 
 /// Hides what lower layers have under this folder's name.
 pub(crate) fn set_opaque(dir: impl AsFd) -> Result<()> {
-    fsetxattr(dir, opaque_name(), b"y", XattrFlags::empty())
+    fsetxattr(dir, OPAQUE, b"y", XattrFlags::empty())
 }
 
 /// Whether a folder hides what lower layers have.
 pub(crate) fn is_opaque(dir: impl AsFd) -> bool {
     let mut value = [0; 2];
-    ["trusted.overlay.opaque", "user.overlay.opaque"].into_iter().any(|name| {
-        fgetxattr(dir.as_fd(), name, value.as_mut_slice()).is_ok_and(|n| n == 1 && value[0] == b'y')
-    })
+    fgetxattr(dir, OPAQUE, value.as_mut_slice()).is_ok_and(|n| n == 1 && value[0] == b'y')
 }
 
 /// Hides a name that lower layers have. Needs no privilege since Linux 5.8.

@@ -101,7 +101,5 @@ pub fn is_whiteout(path: &Path) -> bool {
 /// Whether a folder hides what is below it.
 pub fn is_opaque(path: &Path) -> bool {
     let mut value = [0; 4];
-    ["trusted.overlay.opaque", "user.overlay.opaque"]
-        .iter()
-        .any(|name| rustix::fs::getxattr(path, *name, value.as_mut_slice()).is_ok())
+    rustix::fs::getxattr(path, "user.overlay.opaque", value.as_mut_slice()).is_ok()
 }

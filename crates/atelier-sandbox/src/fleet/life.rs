@@ -236,7 +236,6 @@ impl Fleet {
             id: entry.id,
             guest: live.guest.with_token(token.clone()),
             access_token: token,
-            traffic_token: (!record.options.public).then(|| self.secret.token("traffic", entry.id)),
             request_host: record.options.request_host,
             policy: record.policy,
         })

@@ -195,7 +195,7 @@ impl Fleet {
 
     async fn snapshot_source(&self, name: &str) -> Result<Option<Source>, Problem> {
         let Some(row) = self.snapshot_row(name).await? else { return Ok(None) };
-        Ok(Some(self.from_snapshot(row)?))
+        Ok(Some(self.of_snapshot(row)?))
     }
 
     /// The snapshot of that id or name.
@@ -206,7 +206,7 @@ impl Fleet {
             .find(|row| row.view.id == name || row.view.name.as_deref() == Some(name)))
     }
 
-    fn from_snapshot(&self, row: SnapshotRow) -> Result<Source, Problem> {
+    fn of_snapshot(&self, row: SnapshotRow) -> Result<Source, Problem> {
         let image = match &row.root {
             Root::Image(id) => Some(self.image_store().get(id)?),
             Root::Machine => None,

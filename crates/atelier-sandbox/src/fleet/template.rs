@@ -94,13 +94,16 @@ impl Fleet {
             guest.write(path, *contents).await.map_err(crate::SandboxError::from)?;
         }
         let mut log = String::new();
-        if let Some(files) = files {
-            let place = spec.workdir.as_deref().unwrap_or("/workspace");
+        let place = spec.workdir.as_deref().or(files.is_some().then_some("/workspace"));
+        if let Some(place) = place {
+            shell::ensure_folder(&guest, place, spec.user.as_deref()).await?;
+        }
+        if let (Some(files), Some(place)) = (files, place) {
             shell::unpack(&guest, files.archive.path(), place, spec.user.as_deref()).await?;
         }
         for command in &spec.setup {
             log.push_str(&format!("$ {command}\n"));
-            let ended = shell::run(&guest, command, Some(SETUP_LIMIT)).await?;
+            let ended = shell::run(&guest, command, place, Some(SETUP_LIMIT)).await?;
             log.push_str(&ended.output);
             if ended.code != 0 {
                 return Err(setup_failed(command, &ended));
@@ -217,7 +220,7 @@ impl Fleet {
         let Some(ready) = &record.ready else { return Ok(()) };
         let until = tokio::time::Instant::now() + READY_LIMIT;
         loop {
-            let ended = shell::run(&guest, ready, Some(READY_LIMIT)).await?;
+            let ended = shell::run(&guest, ready, None, Some(READY_LIMIT)).await?;
             if ended.code == 0 {
                 return Ok(());
             }

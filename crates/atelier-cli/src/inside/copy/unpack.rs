@@ -56,9 +56,11 @@ pub(super) fn unpack(from: impl Read, root: &mut Root) -> io::Result<LeftOut> {
     let (mut left_out, mut ahead) = (LeftOut::default(), Ahead::default());
     // A folder's mode may forbid to write into it, and writing changes its time: both come last.
     let mut folders: HashMap<Vec<u8>, Kept> = HashMap::new();
+    let mut any = false;
     // Raw: extended headers are read here, since those of a sandbox may be of any length.
     for entry in archive.entries()?.raw(true) {
         let mut entry = entry?;
+        any = true;
         match entry.header().entry_type() {
             EntryType::GNULongName => ahead.name = Some(text(&mut entry)?),
             EntryType::GNULongLink => ahead.link = Some(text(&mut entry)?),
@@ -81,6 +83,11 @@ pub(super) fn unpack(from: impl Read, root: &mut Root) -> io::Result<LeftOut> {
                 }
             }
         }
+    }
+    if !any {
+        // Even of an empty folder there is the folder itself.
+        let why = "the sandbox's tar said that it was done, and had sent nothing";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
     for (name, kept) in folders {
         root.keep_folder(&name, kept)?;

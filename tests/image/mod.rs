@@ -1,4 +1,0 @@
-mod hostile;
-mod import;
-mod pull;
-mod remove;
