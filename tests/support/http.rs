@@ -84,8 +84,3 @@ fn unchunk(mut rest: &str) -> String {
     }
     body
 }
-
-/// Whether somebody listens there.
-pub fn connects(address: &str) -> bool {
-    TcpStream::connect(address).is_ok()
-}

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 pub use chaos::{Dice, serving};
 pub use escape::{all_refused, helper};
-pub use http::{ask, connect, connects, raw, send};
+pub use http::{ask, connect, raw, send};
 pub use leaks::Traces;
 pub use sandboxes::kill_sandbox;
 pub use servers::greeter;
