@@ -28,5 +28,5 @@ pub use reconcile::Reconciled;
 pub use runtime::{Capabilities, Running, Runtime, StartRequest, Target, runtimes};
 pub use runtimes::host::HostRuntime;
 pub use sane::check_options;
-pub use service::{Live, Places, Sandboxes};
+pub use service::{End, Live, Places, Sandboxes};
 pub use spec::{Folders, Root, SandboxSpec};

@@ -29,7 +29,7 @@ pub struct Sandboxes {
     slots: Mutex<HashMap<Uuid, Arc<Slot>>>,
     /// Sandboxes that belong to no environment.
     standalone: Mutex<HashSet<Uuid>>,
-    ended: broadcast::Sender<Uuid>,
+    ended: broadcast::Sender<End>,
     can_layer: OnceLock<bool>,
     /// Runtimes that work here, with what was looked at.
     probed: tokio::sync::Mutex<HashMap<String, Vec<Check>>>,
@@ -54,6 +54,15 @@ pub struct Places {
 struct Slot {
     change: tokio::sync::Mutex<()>,
     live: Mutex<Option<Live>>,
+}
+
+/// A sandbox that has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct End {
+    /// Which.
+    pub id: Uuid,
+    /// Limits that it met while it ran.
+    pub met: LimitEvents,
 }
 
 /// A sandbox that runs, and the way into it.
@@ -191,7 +200,7 @@ impl Sandboxes {
 
     /// Sandboxes that end from now on, by themselves or by a stop.
     #[must_use]
-    pub fn ended(&self) -> broadcast::Receiver<Uuid> {
+    pub fn ended(&self) -> broadcast::Receiver<End> {
         self.ended.subscribe()
     }
 
@@ -352,12 +361,14 @@ impl Sandboxes {
     /// What is left outside when a sandbox has ended: its control group, its socket, its row.
     async fn clean_up(&self, id: Uuid) {
         let live = self.slot(id).live().take();
+        // Counted in the control group, which goes now.
+        let met = live.as_ref().map(|l| l.running.cgroup.events()).unwrap_or_default();
         reconcile::remove_traces(&self.folders(id), live.map(|l| l.running.cgroup), &self.cgroups)
             .await;
         if let Err(error) = store::sandbox_gone(&self.store, id).await {
             tracing::error!(%error, %id, "a sandbox that ended could not be struck from the table");
         }
-        let _ = self.ended.send(id);
+        let _ = self.ended.send(End { id, met });
     }
 
     /// Ends the sandbox and takes its disk down, so that its folder can be removed.

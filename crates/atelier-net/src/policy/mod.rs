@@ -98,6 +98,7 @@ impl Policy {
     }
 
     /// Whether a rule allows a port of a name's addresses.
+    #[cfg(feature = "stack")]
     pub(crate) fn allows_port_of(&self, name: &str, port: u16) -> bool {
         self.allow.iter().any(|rule| rule.target.names(name) && rule.ports.contains(port))
     }

@@ -8,9 +8,9 @@ use atelier_api::sandbox::{Expiry, SandboxState};
 use jiff::Timestamp;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use super::{Entry, Fleet};
+use super::{Entry, Fleet, view};
+use crate::End;
 
 /// The longest sleep: a machine that slept itself is noticed.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -85,14 +85,14 @@ impl Fleet {
         let mut ends = self.sandboxes.ended();
         loop {
             match ends.recv().await {
-                Ok(id) => self.note_end(id).await,
+                Ok(end) => self.note_end(end).await,
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             }
         }
     }
 
-    async fn note_end(&self, id: Uuid) {
+    async fn note_end(&self, End { id, met }: End) {
         let Some(entry) = self.entries().get(&id).cloned() else { return };
         let Ok(_change) = entry.change.try_lock() else { return };
         let record = entry.record();
@@ -100,11 +100,11 @@ impl Fleet {
         if !was || self.live(id).is_some() {
             return;
         }
-        let note = "its processes ended by themselves or were ended from outside".to_owned();
-        tracing::warn!(sandbox = record.label(), "{note}");
+        let notes = view::ended(met);
+        tracing::warn!(sandbox = record.label(), ?notes, "it ended");
         let written = self.write(&entry, |record| {
             record.state = SandboxState::Stopped;
-            record.notes.push(note);
+            record.notes.extend(notes);
         });
         if let Err(error) = written.await {
             tracing::error!(%error, %id, "a sandbox's end could not be written down");

@@ -52,9 +52,13 @@ impl Fleet {
         Ok(all)
     }
 
+    /// Whether its processes have ended and nobody has written that down yet.
+    fn is_gone(&self, record: &Record) -> bool {
+        record.state == SandboxState::Running && self.live(record.id).is_none()
+    }
+
     pub(super) fn view(&self, record: &Record) -> Sandbox {
-        // Between the end of its processes and the note of it.
-        let gone = record.state == SandboxState::Running && self.live(record.id).is_none();
+        let gone = self.is_gone(record);
         Sandbox {
             id: record.public_id(),
             name: record.name.clone(),
@@ -84,6 +88,8 @@ impl Fleet {
         let mut notes = record.notes.clone();
         if let Some(live) = self.live(record.id) {
             notes.extend(met(live.running.cgroup.events()));
+        } else if self.is_gone(record) {
+            notes.extend(ended(LimitEvents::default()));
         }
         SandboxDetail {
             sandbox: self.view(record),
@@ -97,6 +103,13 @@ impl Fleet {
             notes,
         }
     }
+}
+
+/// What is noted of a sandbox that ended without our doing.
+pub(super) fn ended(limits: LimitEvents) -> Vec<String> {
+    let mut notes = met(limits);
+    notes.push("its processes ended by themselves or were ended from outside".to_owned());
+    notes
 }
 
 /// Limits that a sandbox met since it started, a sentence each.
