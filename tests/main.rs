@@ -10,6 +10,7 @@
 mod env;
 mod examples;
 mod faults;
+mod image;
 mod run;
 mod sandbox;
 mod security;

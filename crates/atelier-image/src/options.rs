@@ -68,7 +68,7 @@ impl Default for Limits {
         Self {
             bytes: 64 << 30,
             entries: 5_000_000,
-            ratio: 1000,
+            ratio: 200,
             ratio_from: 1 << 30,
             layers: 256,
             keep_free: 256 << 20,

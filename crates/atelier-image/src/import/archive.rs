@@ -37,6 +37,8 @@ pub(super) fn look(path: &Path, budget: &Arc<Budget>) -> Result<What> {
         any = true;
         match name(&entry.path).as_str() {
             "oci-layout" | "manifest.json" | "index.json" => return Ok(What::Image),
+            // Tools choose the names of what lies at the top; folders tell.
+            other if entry.kind == Kind::File && !other.contains('/') => {}
             other if !may_be_image(other) => return Ok(What::Root),
             _ => {}
         }
@@ -44,7 +46,7 @@ pub(super) fn look(path: &Path, budget: &Arc<Budget>) -> Result<What> {
     if any { Ok(What::Root) } else { Err(refused(LayerError::Invalid("it is empty".to_owned()))) }
 }
 
-/// Whether an archive of an image may have an entry of that name.
+/// Whether an archive of an image may have a folder of that name, or something in it.
 fn may_be_image(name: &str) -> bool {
     let first = name.split('/').next().unwrap_or_default();
     let stem = first.split('.').next().unwrap_or_default();

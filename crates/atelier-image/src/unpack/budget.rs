@@ -42,6 +42,18 @@ impl Budget {
         Ok(())
     }
 
+    /// Whether an entry of `bytes` has a place at all: a bomb that says how large it is goes before
+    /// it is unpacked.
+    pub(crate) fn announced(&self, bytes: u64) -> Result<(), LayerError> {
+        let most = self.limits.bytes.saturating_sub(self.bytes.load(Ordering::Relaxed));
+        if bytes > most {
+            return Err(LayerError::TooLarge(format!(
+                "a file of {bytes} bytes where {most} are left"
+            )));
+        }
+        if bytes < LOOK { Ok(()) } else { self.space(bytes) }
+    }
+
     /// Counts bytes.
     pub(crate) fn bytes(&self, bytes: u64) -> Result<(), LayerError> {
         if self.cancelled.load(Ordering::Relaxed) {

@@ -59,6 +59,7 @@ pub(crate) fn unpack(
     let mut unpacker = Unpacker::new(target, content)?;
     while let Some(entry) = archive.next()? {
         budget.entry()?;
+        budget.announced(archive.remaining())?;
         unpacker.entry(&entry, &mut archive, budget)?;
     }
     let opaque = unpacker.finish()?;

@@ -1,0 +1,4 @@
+mod hostile;
+mod import;
+mod pull;
+mod remove;
