@@ -47,19 +47,44 @@ fn a_read_only_home_is_said_to_be_one() {
 }
 
 #[test]
+fn a_damaged_database_loses_no_sandbox() {
+    let lab = Lab::with_image();
+    let id = lab.sandbox(&["--name", "box"]);
+    let gone = lab.sandbox(&[]);
+    lab.sh(&id, "echo kept > /srv/kept");
+    lab.ok(&["sandbox", "rm", "--yes", &gone]);
+    lab.ok(&["stop"]);
+    damage_database(&lab);
+    lab.ok(&["doctor", "--fix", "--yes"]);
+    let left = lab.json(&["sandbox", "ls"]);
+    assert_eq!(left.as_array().unwrap().len(), 1, "{left}");
+    assert_eq!(left[0]["name"], "box");
+    if lab.state(&id) == "stopped" {
+        lab.ok(&["sandbox", "start", "box"]);
+    }
+    assert_eq!(lab.sh("box", "cat /srv/kept"), "kept\n");
+    lab.ok(&["sandbox", "rm", "--yes", "box"]);
+    assert_eq!(lab.json(&["sandbox", "ls"]), serde_json::json!([]));
+}
+
+#[test]
 fn a_damaged_database_is_mended_and_no_environment_is_lost() {
     let lab = Lab::new();
     lab.ok(&["run", "a", "--", "sh", "-c", "echo kept > kept.txt"]);
     lab.ok(&["env", "create", "b"]);
     lab.ok(&["stop"]);
-    std::fs::write(lab.home().join("state.db"), "no database at all".repeat(500)).unwrap();
-    for suffix in ["-wal", "-shm"] {
-        let _ = std::fs::remove_file(lab.home().join(format!("state.db{suffix}")));
-    }
+    damage_database(&lab);
     lab.run(&["env", "ls"]).fails(1, &["damaged", "doctor --fix"]);
     lab.run(&["doctor"]).fails(8, &[]);
     let done = lab.run(&["doctor", "--fix", "--yes"]);
     assert!(done.stdout.contains("2 environments were read back"), "{done:?}");
     assert_eq!(lab.ok(&["run", "a", "--", "cat", "kept.txt"]), "kept\n");
     assert_eq!(lab.json(&["env", "ls"]).as_array().unwrap().len(), 2);
+}
+
+fn damage_database(lab: &Lab) {
+    std::fs::write(lab.home().join("state.db"), "no database at all".repeat(500)).unwrap();
+    for suffix in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(lab.home().join(format!("state.db{suffix}")));
+    }
 }

@@ -204,6 +204,11 @@ impl Sandboxes {
         self.ended.subscribe()
     }
 
+    /// Where every sandbox has its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.places.sandboxes
+    }
+
     /// The folders of a sandbox.
     #[must_use]
     pub fn folders(&self, id: Uuid) -> Folders {

@@ -8,6 +8,7 @@ mod copies;
 mod create;
 mod expiry;
 mod images;
+mod kept;
 mod life;
 mod metrics;
 mod plan;
@@ -25,7 +26,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use atelier_api::sandbox::MetricsSample;
+use atelier_api::sandbox::{MetricsSample, SandboxState};
 use atelier_api::{ExitCode, Problem};
 use atelier_guest::client::Guest;
 use atelier_image::ImageStore;
@@ -35,7 +36,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast};
 use uuid::Uuid;
 
-use crate::{Live, Sandboxes};
+use crate::{Live, SandboxError, Sandboxes};
 use record::Record;
 use secret::Secret;
 
@@ -123,7 +124,8 @@ impl Fleet {
     ) -> Result<Arc<Self>, Problem> {
         let secret = Secret::open(&keys.join("sandboxes"))
             .map_err(|e| Problem::new("home.unusable", ExitCode::Configuration, format!("{e}")))?;
-        let records = store::fleet(&store).await?;
+        let mut records = store::fleet(&store).await?;
+        records.extend(lost(&sandboxes, &store, &records).await?);
         for record in &records {
             sandboxes.set_standalone(record.id, true);
         }
@@ -193,7 +195,13 @@ impl Fleet {
         let mut record = entry.record();
         change(&mut record);
         store::save(&self.store, &record).await?;
+        let folders = self.sandboxes.folders(entry.id);
+        let kept = match record.state {
+            SandboxState::Creating | SandboxState::Removing => kept::forget(folders.root()),
+            _ => kept::keep(folders.root(), &record),
+        };
         *entry.lock() = record;
+        kept.map_err(SandboxError::io("writing the record below", folders.root()))?;
         Ok(())
     }
 
@@ -216,6 +224,28 @@ impl Fleet {
     fn live(&self, id: Uuid) -> Option<Live> {
         self.sandboxes.live(id)
     }
+}
+
+/// Sandboxes whose folders hold a record that the database lost; it has them again afterwards.
+async fn lost(
+    sandboxes: &Sandboxes,
+    store: &Store,
+    known: &[Record],
+) -> Result<Vec<Record>, SandboxError> {
+    let mut found = Vec::new();
+    for mut record in kept::all(sandboxes.folder()) {
+        if known.iter().any(|other| other.id == record.id) {
+            continue;
+        }
+        if !store::claim(store, &record).await? {
+            // Its name went to another one meanwhile.
+            record.name = None;
+            store::claim(store, &record).await?;
+        }
+        tracing::warn!(sandbox = record.label(), "the database had lost this sandbox");
+        found.push(record);
+    }
+    Ok(found)
 }
 
 /// The guest of a sandbox, and what those who talk to it need to know.
