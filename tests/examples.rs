@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Done, Lab};
+use crate::support::{Done, Lab, program};
 
 /// A lab whose project is a copy of an example.
 fn example(name: &str) -> Lab {
@@ -48,4 +48,50 @@ fn rust_cli_builds_and_passes_its_tests() {
     assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
     assert!(done.stdout.contains("2 passed"), "{}", done.stdout);
     assert!(!lab.project.join("target").exists());
+}
+
+/// A lab with the image `box` whose project is a copy of an example.
+fn example_with_image(name: &str) -> Lab {
+    let lab = example(name);
+    lab.import_box();
+    lab
+}
+
+#[test]
+fn sandbox_forks_go_their_own_ways() {
+    let lab = example_with_image("sandbox-forks");
+    let done = program(&lab, "./try-all", &["box"], &[]);
+    assert_eq!(done.code, 0, "{done:?}");
+    let mut lines: Vec<_> = done.stdout.lines().skip(1).collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            "fork 1: schema v2-try-1, 10 orders",
+            "fork 2: schema v2-try-2, 20 orders",
+            "fork 3: schema v2-try-3, 30 orders",
+            "the base: schema v1, 100 orders"
+        ]
+    );
+    assert_eq!(lab.json(&["sandbox", "ls"]), serde_json::json!([]));
+}
+
+#[test]
+fn sandbox_api_walks_through() {
+    let lab = example_with_image("sandbox-api");
+    lab.ok(&["stop"]);
+    lab.ok(&["serve", "--background", "--listen", "127.0.0.1:0"]);
+    let host = format!("http://{}", lab.addresses().listen);
+    let token = lab.ok(&["token", "create", "walk", "--scope", "sandboxes"]);
+    let variables = [("ATELIER_HOST", host.as_str()), ("ATELIER_TOKEN", token.trim())];
+    let done = program(&lab, "./walk.py", &["box"], &variables);
+    let expected = "sorted: ['apple', 'fig', 'pear']
+answered: FROM OUTSIDE
+failed: 3 wrong
+file: /srv/words.txt 15 644
+read: pear
+restored: 15 bytes
+removed: True
+";
+    assert_eq!((done.stdout.as_str(), done.code), (expected, 0), "{}", done.stderr);
 }

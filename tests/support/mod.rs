@@ -246,6 +246,19 @@ pub fn python(lab: &Lab, script: &str) -> String {
     text(&output.stdout)
 }
 
+/// Runs a program of the project that calls `atelier` by its name.
+pub fn program(lab: &Lab, name: &str, args: &[&str], variables: &[(&str, &str)]) -> Done {
+    let folder = Path::new(env!("CARGO_BIN_EXE_atelier")).parent().unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    // As the lab's own commands, but for what is run.
+    let like = lab.command(&["version"]);
+    let mut command = Command::new(name);
+    command.args(args).current_dir(&lab.project).env_clear().stdin(Stdio::null());
+    command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env("PATH", path).envs(variables.iter().copied());
+    Done::of(command.output().unwrap())
+}
+
 /// A path from bytes.
 pub fn path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))

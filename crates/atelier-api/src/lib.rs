@@ -6,6 +6,7 @@
 pub mod env;
 mod exit;
 pub mod image;
+pub mod inside;
 mod name;
 mod operation;
 mod path;

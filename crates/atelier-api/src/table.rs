@@ -6,6 +6,10 @@ use crate::image::{
     ImageBuild, ImageImport, ImageList, ImagePrune, ImagePull, ImageRemove, TemplateBuild,
     TemplateCommit, TemplateList, TemplateRemove,
 };
+use crate::inside::{
+    SandboxDelete, SandboxExec, SandboxFiles, SandboxMakeFolder, SandboxMove, SandboxProcesses,
+    SandboxRead, SandboxSignal, SandboxWrite,
+};
 use crate::sandbox::{
     RuntimeList, SandboxCreate, SandboxExtend, SandboxFork, SandboxList, SandboxMetrics,
     SandboxNetwork, SandboxPause, SandboxRemove, SandboxRename, SandboxRestore, SandboxResume,
@@ -51,6 +55,15 @@ pub fn visit_all(visitor: &mut impl Visitor) {
         SandboxFork,
         SandboxMetrics,
         SandboxRemove,
+        SandboxExec,
+        SandboxFiles,
+        SandboxRead,
+        SandboxWrite,
+        SandboxDelete,
+        SandboxMakeFolder,
+        SandboxMove,
+        SandboxProcesses,
+        SandboxSignal,
         SnapshotList,
         SnapshotRemove,
         RuntimeList,

@@ -3,8 +3,10 @@
 use atelier_api::Effect;
 use atelier_api::token::Scope;
 
-/// Reads that show a secret: whoever may only read must not see what opens more.
-const SHOWS_SECRETS: &[&str] = &["sandbox.show"];
+/// Reads that may show a secret, in what opens a sandbox or in what lies inside: whoever may only
+/// read must not see what opens more.
+const SHOWS_SECRETS: &[&str] =
+    &["sandbox.show", "sandbox.files", "sandbox.read", "sandbox.processes"];
 
 /// What every token may ask: clients look at the build before anything else.
 const ALWAYS: &[&str] = &["system.status"];
@@ -52,6 +54,8 @@ mod tests {
             (Scope::Read, "env.remove", Change, false),
             (Scope::Read, "sandbox.guest", Change, false),
             (Scope::Read, "sandbox.show", Read, false),
+            (Scope::Read, "sandbox.read", Read, false),
+            (Scope::Sandboxes, "sandbox.read", Read, true),
             (Scope::Read, "sandbox.list", Read, true),
         ] {
             assert_eq!(opens(&[scope], action, effect), open, "{scope:?} {action}");

@@ -1,5 +1,6 @@
 //! Puts an operation's input together from where HTTP carries it: the path, the query, the body.
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
 
 use atelier_api::{ExitCode, Operation, Problem};
@@ -19,12 +20,15 @@ pub(crate) fn assemble<O: Operation>(
             bad(format!("the body is not the JSON object that {} takes: {e}", O::NAME))
         })?,
     };
-    let schema = schema_for!(O::Input);
-    for (name, text) in query {
+    // What travels in the path is not the body's to say.
+    fields.retain(|name, _| !path.contains_key(name));
+    // Making the schema takes longer than most calls, so it is made for texts only.
+    let schema = LazyCell::new(|| schema_for!(O::Input));
+    for (name, text) in query.into_iter().filter(|(name, _)| !path.contains_key(name)) {
         add(&mut fields, schema.as_value(), name, text);
     }
     for (name, text) in path {
-        fields.insert(name, Value::String(text));
+        add(&mut fields, schema.as_value(), name, text);
     }
     serde_json::from_value(Value::Object(fields))
         .map_err(|e| bad(format!("the input of {} is not valid: {e}", O::NAME)))

@@ -1,5 +1,7 @@
-//! The OpenAPI 3.1 document, written from the table of operations and the types' own schemas.
+//! The OpenAPI 3.1 document, written from the table of operations and the types' own schemas. What we
+//! serve of others' APIs is listed too; its bodies are described by those who made it.
 
+use atelier_api::sandbox::{GUEST_NAME, GUEST_PATH};
 use atelier_api::session::{EVENTS_PATH, Event, RUN_PATH, ToClient, ToServer};
 use atelier_api::table::{Visitor, visit_all};
 use atelier_api::{API_ROOT, Method, Operation, Problem};
@@ -14,6 +16,8 @@ pub fn document() -> Value {
         Writer { schemas: SchemaSettings::openapi3().into_generator(), paths: Map::new() };
     visit_all(&mut writer);
     writer.sessions();
+    writer.guests();
+    writer.e2b();
     let problem = writer.reference::<Problem>();
     json!({
         "openapi": "3.1.0",
@@ -23,7 +27,7 @@ pub fn document() -> Value {
             "description": "A self-hosted workshop for developers and AI agents.",
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" }
         },
-        "servers": [{ "url": API_ROOT }],
+        "servers": [{ "url": "/" }],
         "paths": writer.paths,
         "components": {
             "schemas": writer.schemas.take_definitions(true),
@@ -33,7 +37,10 @@ pub fn document() -> Value {
                     "content": { "application/problem+json": { "schema": problem } }
                 }
             },
-            "securitySchemes": { "key": { "type": "http", "scheme": "bearer" } }
+            "securitySchemes": {
+                "key": { "type": "http", "scheme": "bearer" },
+                "e2b": { "type": "apiKey", "in": "header", "name": "X-API-Key" }
+            }
         },
         "security": [{ "key": [] }, {}]
     })
@@ -49,12 +56,48 @@ impl Writer {
         self.schemas.subschema_for::<T>().to_value()
     }
 
+    fn add(&mut self, path: &str, method: &str, operation: Value) {
+        let path = self.paths.entry(path).or_insert_with(|| json!({}));
+        path[method.to_lowercase()] = operation;
+    }
+
+    /// What a sandbox's guest answers by itself: streams of processes, terminals, raw files.
+    fn guests(&mut self) {
+        let path = format!("{API_ROOT}{GUEST_PATH}/{{path}}");
+        for method in ["GET", "POST"] {
+            let operation = json!({
+                "operationId": format!("{GUEST_NAME}.{}", method.to_lowercase()),
+                "summary": "Passes a request on to the sandbox's guest, which speaks the protocol of \
+                            E2B's envd: /files, /process.Process/Start, /filesystem.Filesystem/ListDir.",
+                "parameters": path_parameters(&path),
+                "responses": { "default": { "description": "What the guest says." } }
+            });
+            self.add(&path, method, operation);
+        }
+    }
+
+    /// The control plane's API of E2B, at the root of the same port.
+    fn e2b(&mut self) {
+        for (method, path, summary) in atelier_e2b::ROUTES {
+            let operation = json!({
+                "operationId": format!("e2b {method} {path}"),
+                "tags": ["e2b"],
+                "summary": summary,
+                "externalDocs": { "url": "https://e2b.dev/docs/api-reference" },
+                "parameters": path_parameters(path),
+                "security": [{ "e2b": [] }],
+                "responses": { "default": { "description": "As E2B's API answers." } }
+            });
+            self.add(path, method, operation);
+        }
+    }
+
     /// Sessions are WebSockets, which OpenAPI can only name; their messages are in the schemas.
     fn sessions(&mut self) {
         let (from, to) = (self.reference::<ToServer>(), self.reference::<ToClient>());
         let event = self.reference::<Event>();
         self.paths.insert(
-            RUN_PATH.to_owned(),
+            format!("{API_ROOT}{RUN_PATH}"),
             json!({ "get": {
                 "operationId": "env.run",
                 "summary": "Runs a command in an environment: a WebSocket session.",
@@ -64,7 +107,7 @@ impl Writer {
             }}),
         );
         self.paths.insert(
-            EVENTS_PATH.to_owned(),
+            format!("{API_ROOT}{EVENTS_PATH}"),
             json!({ "get": {
                 "operationId": "events.stream",
                 "summary": "Sends what happens, as server-sent events.",
@@ -112,9 +155,15 @@ impl Visitor for Writer {
             operation["requestBody"] =
                 json!({ "content": { "application/json": { "schema": body } } });
         }
-        let path = self.paths.entry(O::PATH).or_insert_with(|| json!({}));
-        path[O::METHOD.as_str().to_lowercase()] = operation;
+        self.add(&format!("{API_ROOT}{}", O::PATH), O::METHOD.as_str(), operation);
     }
+}
+
+/// The parameters that stand in a path.
+fn path_parameters(path: &str) -> Vec<Value> {
+    let names = path.split(['{', '}']).skip(1).step_by(2);
+    let parameter = |name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } });
+    names.map(parameter).collect()
 }
 
 /// Takes the fields that travel in the path out of a body's schema.
@@ -134,11 +183,23 @@ mod tests {
     #[test]
     fn path_fields_are_parameters_and_the_rest_is_the_body() {
         let document = document();
-        let apply = &document["paths"]["/environments/{env}/apply"]["post"];
+        let apply = &document["paths"]["/api/v1/environments/{env}/apply"]["post"];
         assert_eq!(apply["operationId"], "env.apply");
         assert_eq!(apply["parameters"][0]["in"], "path");
         let body = &apply["requestBody"]["content"]["application/json"]["schema"]["properties"];
         assert!(body.get("env").is_none() && body.get("branch").is_some());
+    }
+
+    #[test]
+    fn both_apis_are_in_the_document() {
+        let paths = &document()["paths"];
+        assert_eq!(paths["/api/v1/sandboxes"]["post"]["operationId"], "sandbox.create");
+        assert_eq!(paths["/sandboxes"]["post"]["tags"][0], "e2b");
+        assert_eq!(paths["/sandboxes/{id}/pause"]["post"]["parameters"][0]["name"], "id");
+        assert_eq!(
+            paths["/api/v1/sandboxes/{sandbox}/guest/{path}"]["get"]["parameters"][1]["name"],
+            "path"
+        );
     }
 
     #[test]

@@ -14,6 +14,10 @@ use atelier_api::image::{
     ImageBuild, ImageImport, ImageList, ImagePrune, ImagePull, ImageRemove, TemplateBuild,
     TemplateCommit, TemplateList, TemplateRemove,
 };
+use atelier_api::inside::{
+    SandboxDelete, SandboxExec, SandboxFiles, SandboxMakeFolder, SandboxMove, SandboxProcesses,
+    SandboxRead, SandboxSignal, SandboxWrite,
+};
 use atelier_api::sandbox::{
     RuntimeList, SandboxCreate, SandboxExtend, SandboxFork, SandboxList, SandboxMetrics,
     SandboxNetwork, SandboxPause, SandboxRemove, SandboxRename, SandboxRestore, SandboxResume,
@@ -90,6 +94,7 @@ fn table() -> Table {
     table.bind::<EnvRemove, _>(|app, i| async move { app.workshop.remove(i).await });
     table.bind::<EnvLogs, _>(|app, i| async move { app.workshop.logs(i).await });
     sandboxes(&mut table);
+    inside(&mut table);
     images(&mut table);
     table
 }
@@ -129,6 +134,18 @@ async fn token(app: &App, input: TokenCreateInput) -> Result<NewToken, Problem> 
     })?;
     let (token, secret) = app.tokens.create(&input.name, &input.scopes, ends).await?;
     Ok(NewToken { token, secret })
+}
+
+fn inside(table: &mut Table) {
+    table.bind::<SandboxExec, _>(|app, i| async move { app.fleet.exec(i).await });
+    table.bind::<SandboxFiles, _>(|app, i| async move { app.fleet.files(i).await });
+    table.bind::<SandboxRead, _>(|app, i| async move { app.fleet.read_file(i).await });
+    table.bind::<SandboxWrite, _>(|app, i| async move { app.fleet.write_file(i).await });
+    table.bind::<SandboxDelete, _>(|app, i| async move { app.fleet.delete_file(i).await });
+    table.bind::<SandboxMakeFolder, _>(|app, i| async move { app.fleet.make_folder(i).await });
+    table.bind::<SandboxMove, _>(|app, i| async move { app.fleet.move_file(i).await });
+    table.bind::<SandboxProcesses, _>(|app, i| async move { app.fleet.processes(i).await });
+    table.bind::<SandboxSignal, _>(|app, i| async move { app.fleet.signal(i).await });
 }
 
 fn images(table: &mut Table) {

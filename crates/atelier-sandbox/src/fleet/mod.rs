@@ -8,6 +8,7 @@ mod copies;
 mod create;
 mod expiry;
 mod images;
+mod inside;
 mod kept;
 mod life;
 mod metrics;

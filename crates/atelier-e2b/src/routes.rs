@@ -1,0 +1,47 @@
+//! What is served of E2B's control plane, for the reference. A test holds it against the router.
+
+/// One route: the method, the path, what it does.
+pub type Route = (&'static str, &'static str, &'static str);
+
+/// Every route that answers.
+pub const ROUTES: &[Route] = &[
+    ("GET", "/sandboxes", "Lists running sandboxes."),
+    ("POST", "/sandboxes", "Makes a sandbox from a template."),
+    ("GET", "/v2/sandboxes", "Lists sandboxes, page by page, by state and metadata."),
+    ("POST", "/v2/sandboxes", "Makes a sandbox from a template."),
+    ("GET", "/sandboxes/metrics", "Gives the newest measurement of several sandboxes."),
+    ("GET", "/sandboxes/{id}", "Shows a sandbox."),
+    ("DELETE", "/sandboxes/{id}", "Removes a sandbox."),
+    ("POST", "/sandboxes/{id}/connect", "Resumes a sandbox if it is paused, and sets its time."),
+    ("POST", "/v2/sandboxes/{id}/connect", "Resumes a sandbox if it is paused, and sets its time."),
+    ("POST", "/sandboxes/{id}/resume", "Resumes a paused sandbox."),
+    ("POST", "/sandboxes/{id}/timeout", "Sets how long a sandbox still lives."),
+    ("POST", "/sandboxes/{id}/refreshes", "Lengthens a sandbox's time."),
+    ("POST", "/sandboxes/{id}/pause", "Pauses a sandbox."),
+    ("POST", "/sandboxes/{id}/fork", "Makes copies of a sandbox."),
+    ("PUT", "/sandboxes/{id}/network", "Replaces what a sandbox's network lets through."),
+    ("GET", "/sandboxes/{id}/metrics", "Gives what a sandbox used over time."),
+    ("POST", "/sandboxes/{id}/snapshots", "Saves a sandbox's state."),
+    ("GET", "/snapshots", "Lists snapshots."),
+    ("POST", "/v3/templates", "Asks for a template to be built."),
+    ("POST", "/v2/templates", "Asks for a template to be built."),
+    ("GET", "/v2/templates", "Lists templates, page by page."),
+    ("GET", "/templates", "Lists templates."),
+    ("GET", "/default-templates", "Lists the templates that come with Atelier."),
+    ("POST", "/templates/tags", "Gives a template tags."),
+    ("DELETE", "/templates/tags", "Takes tags away."),
+    ("GET", "/templates/aliases/{alias}", "Looks whether a name is taken."),
+    ("GET", "/templates/{id}", "Shows a template."),
+    ("PATCH", "/templates/{id}", "Changes whether a template is public."),
+    ("DELETE", "/templates/{id}", "Removes a template."),
+    ("PATCH", "/v2/templates/{id}", "Changes whether a template is public."),
+    ("GET", "/templates/{id}/files/{hash}", "Says where a build's files are to be uploaded."),
+    ("GET", "/templates/{id}/tags", "Lists a template's tags."),
+    ("GET", "/templates/{id}/tags/count", "Counts a template's tags."),
+    ("GET", "/templates/{id}/tags/exists", "Looks whether a template has a tag."),
+    ("GET", "/templates/{id}/tags/groups", "Lists a template's tags by build."),
+    ("GET", "/templates/{id}/tags/{tag}/assignments", "Lists the builds that had a tag."),
+    ("POST", "/v2/templates/{id}/builds/{build}", "Starts a build."),
+    ("GET", "/templates/{id}/builds/{build}/status", "Says how a build is."),
+    ("GET", "/templates/{id}/builds/{build}/logs", "Gives what a build wrote."),
+];
