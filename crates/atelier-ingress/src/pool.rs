@@ -61,9 +61,9 @@ impl Pool {
         }
     }
 
-    /// Closes what is idle for an upstream.
+    /// Closes what is idle for the upstreams whose keys begin with `key`.
     pub(crate) fn forget(&self, key: &str) {
-        self.lock().by_key.remove(key);
+        self.lock().by_key.retain(|known, _| !known.starts_with(key));
     }
 
     /// How many connections are idle.

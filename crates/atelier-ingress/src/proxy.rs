@@ -71,7 +71,8 @@ impl Ingress {
         self.pass(&parts, body, Client { peer, in_flight: None, life: self.life.clone() }).await
     }
 
-    /// Closes the idle connections to an upstream, for example because it was stopped or replaced.
+    /// Closes the idle connections to upstreams whose keys begin with `key`, for example because
+    /// they were stopped or replaced.
     pub fn forget(&self, key: &str) {
         self.pool.forget(key);
     }

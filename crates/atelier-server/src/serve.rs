@@ -188,11 +188,15 @@ fn in_background(app: &Arc<App>) {
     tokio::spawn(fleet.clone().sample(stop.clone()));
     let (quiet, stopped) = (workshop.clone(), stop.clone());
     tokio::spawn(async move { memory::give_back(quiet.events(), stopped).await });
-    let (hub, mut events) = (workshop.clone(), fleet.events());
+    let (hub, mut events, proxy) = (workshop.clone(), fleet.events(), app.proxy.clone());
     tokio::spawn(async move {
         loop {
             match events.recv().await {
                 Ok((id, what)) => {
+                    // Connections to what ran before lead nowhere, whatever runs there next.
+                    if matches!(what, "stopped" | "restored" | "ended" | "removed") {
+                        proxy.forget(&format!("{id}:"));
+                    }
                     let kind = format!("sandbox.{what}");
                     hub.events().publish(&kind, id.simple().to_string(), serde_json::Value::Null);
                 }
