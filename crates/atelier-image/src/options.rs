@@ -32,11 +32,10 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        let home = std::env::home_dir().map(|home| home.join(".docker/config.json"));
         Self {
             mirrors: BTreeMap::new(),
             insecure: Vec::new(),
-            auth_files: home.into_iter().collect(),
+            auth_files: auth_files(|name| std::env::var_os(name).map(PathBuf::from)),
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
             parallel: 3,
@@ -44,6 +43,20 @@ impl Default for StoreOptions {
             disk: None,
         }
     }
+}
+
+/// Where `docker login` and `podman login` write, Docker's first. `var` reads the environment.
+fn auth_files(var: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
+    let home = var("HOME").or_else(std::env::home_dir);
+    let below = |folder: Option<PathBuf>, file: &str| folder.map(|folder| folder.join(file));
+    let places = [
+        var("REGISTRY_AUTH_FILE"),
+        below(var("DOCKER_CONFIG"), "config.json"),
+        below(home.clone(), ".docker/config.json"),
+        below(var("XDG_RUNTIME_DIR"), "containers/auth.json"),
+        below(home, ".config/containers/auth.json"),
+    ];
+    places.into_iter().flatten().collect()
 }
 
 /// What one pull, import or build may unpack to, all its layers together.
@@ -141,4 +154,21 @@ pub struct Disk {
     pub path: PathBuf,
     /// What it is.
     pub kind: DiskKind,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logins_are_looked_for_where_docker_and_podman_write_them() {
+        let var = |name: &str| match name {
+            "HOME" => Some(PathBuf::from("/h")),
+            "DOCKER_CONFIG" => Some(PathBuf::from("/d")),
+            _ => None,
+        };
+        let expected =
+            ["/d/config.json", "/h/.docker/config.json", "/h/.config/containers/auth.json"];
+        assert_eq!(auth_files(var), expected.map(PathBuf::from));
+    }
 }
