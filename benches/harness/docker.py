@@ -1,23 +1,21 @@
-"""The peer: a Docker engine, ours for the time of the bench when none answers, and an image made
-of this machine's own programs, so that no registry is asked."""
+"""The peer: a Docker engine, ours for the time of the bench when none answers, with an image of the
+files that it is given."""
 
 import os
-import shutil
 import signal
 import subprocess
 import tarfile
 import time
 
 IMAGE = "atelier-bench:local"
-PROGRAMS = ("sh", "true", "sleep", "head", "cat", "cp")
 PATIENCE = 45
 
 
 class Docker:
     """An engine with the image in it."""
 
-    def __init__(self, folder):
-        self.folder, self.daemon, self.bridge = folder, None, None
+    def __init__(self, folder, tree):
+        self.folder, self.tree, self.daemon, self.bridge = folder, tree, None, None
 
     def ready(self):
         """Starts an engine when none answers, and loads the image."""
@@ -56,19 +54,9 @@ class Docker:
     def load_image(self):
         archive = f"{self.folder}/image.tar"
         with tarfile.open(archive, "w") as tar:
-            for path in sorted(set(self.image_files())):
-                tar.add(os.path.realpath(path), arcname=path)
+            tar.add(self.tree, arcname=".")
         docker("import", archive, IMAGE)
         os.remove(archive)
-
-    @staticmethod
-    def image_files():
-        """The programs and the libraries that they name, at the places where they look for them."""
-        for program in PROGRAMS:
-            path = shutil.which(program)
-            yield path
-            said = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
-            yield from (word for word in said.split() if word.startswith("/"))
 
     def versions(self):
         form = "{{.Client.Version}} (client), {{.Server.Version}} (engine)"

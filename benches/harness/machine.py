@@ -63,6 +63,12 @@ def busy(seconds=0.5):
     return 1 - idle / total if total else 0.0
 
 
+def processor_seconds():
+    """Processor time in use since the machine's start, by whomever."""
+    times = processor_times()
+    return (sum(times) - times[3] - times[4]) / os.sysconf("SC_CLK_TCK")
+
+
 def processor_times():
     return [int(field) for field in read("/proc/stat").split("\n", 1)[0].split()[1:9]]
 
@@ -83,6 +89,23 @@ def pss(pid):
 def rss(pid):
     """Memory of a process in MB (10^6), shared pages counted in full."""
     return memory_field(f"/proc/{pid}/smaps_rollup", "Rss") * 1024 / 1e6
+
+
+def private(pid):
+    """Memory of a process in MiB that nobody shares with it: what its end would free."""
+    path = f"/proc/{pid}/smaps_rollup"
+    return sum(memory_field(path, f"Private_{kind}") for kind in ("Clean", "Dirty")) / 1024
+
+
+def forget_peak(pid):
+    """Lets the peak of a process's memory count from now on (proc(5), clear_refs)."""
+    with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as file:
+        file.write("5")
+
+
+def peak(pid):
+    """The most memory in MB (10^6) that a process has had, since [`forget_peak`]."""
+    return memory_field(f"/proc/{pid}/status", "VmHWM") * 1024 / 1e6
 
 
 def ticks(pid):

@@ -56,7 +56,7 @@ class Report:
     """What a run has found, printed as it comes."""
 
     def __init__(self):
-        self.group, self.facts, self.figures, self.checks = "", {}, [], []
+        self.group, self.facts, self.figures, self.checks, self.broken = "", {}, [], [], []
 
     def fact(self, name, value):
         """Something about the machine or a peer."""
@@ -100,15 +100,25 @@ class Report:
         """The target that a value is below `limit`."""
         self.check(what, value, unit, f"< {number(limit)} {unit}", value < limit)
 
+    def broke(self, group, error):
+        """A group could not be measured to its end."""
+        self.broken.append(f"{group}: {error}")
+        print(f"  FAILED: {error}", flush=True)
+
     def end(self):
+        """Prints what was missed; whether every group was measured."""
         missed = [check["what"] for check in self.checks if not check["ok"]]
         print(f"\n{len(self.checks) - len(missed)} of {len(self.checks)} targets reached")
         for what in missed:
             print(f"  MISSED: {what}")
+        for what in self.broken:
+            print(f"  NOT MEASURED: {what}")
+        return not self.broken
 
     def write(self, path):
         figures = [figure.plain() for figure in self.figures]
-        data = {"facts": self.facts, "figures": figures, "checks": self.checks}
+        data = {"facts": self.facts, "figures": figures, "checks": self.checks,
+                "failed": self.broken}
         with open(path, "w", encoding="utf-8") as file:
             json.dump(data, file, indent=1)
             file.write("\n")
