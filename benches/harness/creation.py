@@ -12,6 +12,7 @@ from harness.plane import greet
 PAUSE = 0.1
 COLD_EVERY = 5
 COPIES = 5
+AT_ONCE = 10
 SETTLE = 5
 
 
@@ -32,6 +33,7 @@ def oci(bench, bundle):
     names = figures(bench, {
         "oci": made(plane, "oci"),
         "fork of a running oci": forked(plane, parent),
+        f"the same, each of {AT_ONCE} by one call": forked(plane, parent, AT_ONCE),
         **({"docker run": lambda _: first_output(["docker", "run", "--rm", IMAGE, "echo", "hello"])}
            if bench.docker else {}),
         "crun run, no control groups": lambda _: first_output(bundle.run(*CRUN)),
@@ -99,21 +101,24 @@ def figures(bench, contestants):
 
 def made(plane, runtime):
     """A contestant: a new sandbox. Its removal is not in the sample."""
-    return lambda _: until_output(plane, lambda: plane.create(runtime))
+    return lambda _: until_output(plane, lambda: [plane.create(runtime)])
 
 
-def forked(plane, parent):
-    """A contestant: a copy of a sandbox that runs."""
-    return lambda _: until_output(plane, lambda: plane.change(parent, "fork", {"count": 1})[0])
+def forked(plane, parent, count=1):
+    """A contestant: copies of a sandbox that runs; the sample is the share of each."""
+    return lambda _: until_output(plane, lambda: plane.change(parent, "fork", {"count": count}))
 
 
 def until_output(plane, make):
-    """Milliseconds from the call that makes a sandbox to a command's output in it."""
+    """Milliseconds from the call that makes sandboxes to a command's output in the last, for each of
+    them."""
     begin = time.perf_counter()
-    sandbox = make()["id"]
-    arrived = greet(plane.wire, sandbox)
-    plane.remove(sandbox)
-    return (arrived - begin) * 1000
+    ids = [one["id"] for one in make()]
+    for sandbox in ids:
+        arrived = greet(plane.wire, sandbox)
+    for sandbox in ids:
+        plane.remove(sandbox)
+    return (arrived - begin) * 1000 / len(ids)
 
 
 def booted(plane, wire=None):

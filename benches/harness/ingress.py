@@ -114,6 +114,7 @@ def serve(plane, sandbox):
     wire.answer().json("the upload")
     events = start(wire, guest_path(sandbox), shutil.which("nginx"), "-c", "/tmp/server.conf")
     next(events)
+    time.sleep(1)
     return wire, events
 
 

@@ -63,12 +63,6 @@ def busy(seconds=0.5):
     return 1 - idle / total if total else 0.0
 
 
-def processor_seconds():
-    """Processor time in use since the machine's start, by whomever."""
-    times = processor_times()
-    return (sum(times) - times[3] - times[4]) / os.sysconf("SC_CLK_TCK")
-
-
 def processor_times():
     return [int(field) for field in read("/proc/stat").split("\n", 1)[0].split()[1:9]]
 
@@ -112,6 +106,18 @@ def ticks(pid):
     """Processor time that a process has used, in clock ticks (utime + stime)."""
     fields = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12]) if fields else 0
+
+
+def with_children(pid):
+    """Seconds of processor time of a process and of its children that it has waited for."""
+    fields = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def on_processor(pid):
+    """Seconds that the threads of a process were on a processor, exact where ticks are too long."""
+    texts = [read(f"/proc/{pid}/task/{task}/schedstat") for task in os.listdir(f"/proc/{pid}/task")]
+    return sum(int(text.split()[0]) for text in texts if text) / 1e9
 
 
 def wakeups(pid):
