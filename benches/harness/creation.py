@@ -110,8 +110,8 @@ def forked(plane, parent, count=1):
 
 
 def until_output(plane, make):
-    """Milliseconds from the call that makes sandboxes to a command's output in the last, for each of
-    them."""
+    """Milliseconds from the call that makes sandboxes to a command's output in the last of them,
+    divided by their number."""
     begin = time.perf_counter()
     ids = [one["id"] for one in make()]
     for sandbox in ids:
