@@ -113,7 +113,7 @@ impl Fault for VmError {
             Self::Missing { remedy, .. } => vec![remedy.clone()],
             Self::Kernel { .. } => vec![
                 "install a kernel made for virtual machines (Debian: apt install \
-                 linux-image-cloud-amd64), or name another one in the settings"
+                 linux-image-cloud-amd64)"
                     .to_owned(),
             ],
             Self::State { .. } => {

@@ -69,11 +69,23 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 /// Waits until nobody else holds the lock. It ends with the value, or with this process.
 fn lock(path: &Path) -> Result<Flock<File>> {
+    Flock::lock(lock_file(path)?, FlockArg::LockExclusive)
+        .map_err(|(_, error)| VmError::io("locking", path)(error.into()))
+}
+
+/// The lock, unless somebody else holds it.
+pub(crate) fn try_lock(path: &Path) -> Result<Option<Flock<File>>> {
+    match Flock::lock(lock_file(path)?, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, error)) => Err(VmError::io("locking", path)(error.into())),
+    }
+}
+
+fn lock_file(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     let file = options.create(true).truncate(false).write(true).mode(0o600).open(path);
-    let file = file.map_err(VmError::io("opening", path))?;
-    Flock::lock(file, FlockArg::LockExclusive)
-        .map_err(|(_, error)| VmError::io("locking", path)(error.into()))
+    file.map_err(VmError::io("opening", path))
 }
 
 /// Copies a file to a new one: as a clone that shares its blocks where the filesystem can, else

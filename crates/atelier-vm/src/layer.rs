@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::VmError;
@@ -26,12 +26,17 @@ pub fn make(path: &Path, size: u64, cache: &Path) -> Result<()> {
     copy_sparse(&folder.join("disk"), path)
 }
 
-fn format(path: &Path, size: u64) -> Result<()> {
-    let mkfs = program("mkfs.ext4", None).ok_or_else(|| VmError::Missing {
+/// The program that makes filesystems.
+pub(crate) fn mkfs() -> Result<PathBuf> {
+    program("mkfs.ext4", None).ok_or_else(|| VmError::Missing {
         what: "mkfs.ext4",
         why: "no such program".to_owned(),
         remedy: "install it: 'apt install e2fsprogs' or 'dnf install e2fsprogs'".to_owned(),
-    })?;
+    })
+}
+
+fn format(path: &Path, size: u64) -> Result<()> {
+    let mkfs = mkfs()?;
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     file.and_then(|file| file.set_len(size)).map_err(VmError::io("making", path))?;
     // A small journal: the disk's first writes are what a sandbox waits for. The kernel reads the

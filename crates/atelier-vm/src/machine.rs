@@ -1,5 +1,7 @@
 //! What a machine is made of, and what its kernel is told.
 
+use std::fs;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
@@ -43,6 +45,15 @@ pub(crate) fn command_line(boot: &BootFiles, emulated: bool, rest: &str) -> Stri
 /// A hardware address as monitors write it.
 pub(crate) fn mac(bytes: [u8; 6]) -> String {
     bytes.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// A state fits the kind of processor that it was made on.
+pub(crate) fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let told = |line: &&str| {
+        ["model name", "flags", "microcode"].iter().any(|name| line.starts_with(name))
+    };
+    text.lines().filter(told).take(3).collect()
 }
 
 #[cfg(test)]

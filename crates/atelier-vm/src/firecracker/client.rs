@@ -1,6 +1,7 @@
 //! Sends requests to a monitor, each on a connection of its own over its Unix socket.
 
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -283,12 +284,13 @@ impl Api {
         Err(VmError::Refused { monitor: "Firecracker", request: name, why })
     }
 
-    /// By the folder's descriptor: the path may be longer than a socket's address can hold.
+    /// By a descriptor of the socket: its path may be longer than an address can hold, and in a
+    /// jail it is the monitor that decides what lies there, which must lead nowhere else.
     async fn open(&self) -> std::io::Result<UnixStream> {
-        let folder = std::fs::File::open(self.socket.parent().unwrap_or(Path::new(".")))?;
-        let name = self.socket.file_name().unwrap_or_default();
-        let path = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
-        UnixStream::connect(path).await
+        let mut options = std::fs::OpenOptions::new();
+        let socket = options.read(true).custom_flags(libc::O_PATH | libc::O_NOFOLLOW);
+        let socket = socket.open(&self.socket)?;
+        UnixStream::connect(format!("/proc/self/fd/{}", socket.as_raw_fd())).await
     }
 
     fn lost(&self, what: &str, error: &dyn std::error::Error) -> VmError {

@@ -2,7 +2,8 @@
 //! options are those of `docs/jailer.md` of Firecracker's repository.
 
 use std::ffi::OsString;
-use std::os::unix::fs::chown;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
 use super::Firecracker;
@@ -26,7 +27,8 @@ pub struct Jail {
     pub base: PathBuf,
     /// A network namespace to enter.
     pub netns: Option<PathBuf>,
-    /// The version of control groups, 1 or 2, and the parent, relative to the root of them.
+    /// The version of control groups, 1 or 2, and the parent, relative to the root of them. Without
+    /// it the monitor stays in the groups that the jailer was started in.
     pub cgroup: Option<(u8, PathBuf)>,
     /// Settings of the control group, such as `memory.max=268435456`. Without any, in version 2, the
     /// monitor is put into the parent itself.
@@ -51,7 +53,7 @@ impl Jail {
         let jailer = program("jailer", configured).ok_or_else(|| VmError::Missing {
             what: "Firecracker's jailer",
             why: "no program jailer".to_owned(),
-            remedy: "it comes with Firecracker's releases; put it beside firecracker".to_owned(),
+            remedy: super::RELEASES.to_owned(),
         })?;
         let fits = !id.is_empty() && id.len() <= 64;
         if !fits || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
@@ -110,28 +112,50 @@ impl Jail {
         self.base.join(name).join(&self.id).join("root")
     }
 
-    /// Puts a file into the jail, before the monitor starts: as a link where it can be one, else as
-    /// a copy. What is `writable` is given to the jail's user, and must be no link to what others
-    /// use.
+    /// Puts a file into the jail that the monitor only reads, before it starts: as a link where it
+    /// can be one, else as a copy. Anybody may read it then who reaches it, which is up to the
+    /// folders that it lies in.
     ///
     /// # Errors
     /// When the folder can't be written.
-    pub fn put(
-        &self,
-        firecracker: &Firecracker,
-        file: &Path,
-        name: &str,
-        writable: bool,
-    ) -> Result<()> {
-        let root = self.root(firecracker);
-        files::make_private(&root)?;
-        let to = root.join(name);
-        if writable || std::fs::hard_link(file, &to).is_err() {
+    pub fn put(&self, firecracker: &Firecracker, file: &Path, name: &str) -> Result<()> {
+        let to = self.place(firecracker, name)?;
+        if std::fs::hard_link(file, &to).is_err() {
             files::copy_sparse(file, &to)?;
         }
-        if writable {
-            chown(&to, Some(self.uid), Some(self.gid)).map_err(VmError::io("giving away", &to))?;
+        let failed = || VmError::io("opening to the jail", &to);
+        let mode = std::fs::metadata(&to).map_err(failed())?.permissions().mode();
+        if mode & 0o004 != 0 {
+            return Ok(());
         }
-        Ok(())
+        let open = Permissions::from_mode(mode & 0o7777 | 0o444);
+        std::fs::set_permissions(&to, open).map_err(failed())
+    }
+
+    /// Gives a file to the jail's user, and links it into the jail. It must be this machine's alone,
+    /// and on the filesystem of the jail.
+    ///
+    /// # Errors
+    /// When it can't be linked or given away.
+    pub fn lend(&self, firecracker: &Firecracker, file: &Path, name: &str) -> Result<()> {
+        let to = self.place(firecracker, name)?;
+        std::fs::hard_link(file, &to).map_err(VmError::io("linking", &to))?;
+        lchown(&to, Some(self.uid), Some(self.gid)).map_err(VmError::io("giving away", &to))
+    }
+
+    /// Makes an empty file that the jail's user owns.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn touch(&self, firecracker: &Firecracker, name: &str) -> Result<()> {
+        let to = self.place(firecracker, name)?;
+        std::fs::File::create_new(&to).map_err(VmError::io("making", &to))?;
+        lchown(&to, Some(self.uid), Some(self.gid)).map_err(VmError::io("giving away", &to))
+    }
+
+    fn place(&self, firecracker: &Firecracker, name: &str) -> Result<PathBuf> {
+        let root = self.root(firecracker);
+        files::make_private(&root)?;
+        Ok(root.join(name))
     }
 }

@@ -1,8 +1,8 @@
 //! Firecracker machines: on KVM only, with the jailer where it is wanted.
 //!
 //! `api.rs` has the bodies of its requests, `client.rs` sends them, `jail.rs` makes the jailer's
-//! command and folder, `probe.rs` finds out whether a machine boots here. This file knows their
-//! order.
+//! command and folder, `state.rs` saves machines and goes on from them, `probe.rs` finds out whether
+//! a machine boots here. This file knows their order.
 //!
 //! # The way in
 //! The guest serves on the machine's vsock. [`VSOCK`] in the machine's folder is the socket at which
@@ -28,13 +28,15 @@
 //! # Ok(()) }
 //! ```
 //! A copy is a new monitor with `Api::load`. It goes on with the same names: give it a folder of
-//! its own and relative paths, or the overrides of [`Load`].
+//! its own and relative paths, or the overrides of [`Load`]. [`State`] does the former, so that it
+//! needs no release with overrides, which there are none of for disks.
 
 mod api;
 mod client;
 mod jail;
 mod plan;
 mod probe;
+mod state;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -48,10 +50,16 @@ pub use client::Api;
 pub use jail::Jail;
 pub use plan::Plan;
 pub use probe::probe;
+pub use state::{LAYER, MEMORY, Making, STATE, State, Templates};
 
 use crate::VmError;
 use crate::command::{output, program};
 use crate::error::Result;
+
+/// Where both programs come from: no distribution packages them.
+const RELEASES: &str = "put the binaries firecracker and jailer of a release \
+    (https://github.com/firecracker-microvm/firecracker/releases) under these names into \
+    /usr/local/bin";
 
 /// The API's socket in a machine's folder.
 pub const SOCKET: &str = "api.sock";
@@ -77,14 +85,13 @@ impl Firecracker {
                 || "no program firecracker".to_owned(),
                 |path| format!("{} is no program", path.display()),
             ),
-            remedy: "put the binaries firecracker and jailer of a release \
-                (https://github.com/firecracker-microvm/firecracker/releases) into PATH, or name \
-                them in the settings"
-                .to_owned(),
+            remedy: RELEASES.to_owned(),
         })?;
         let mut ask = Command::new(&program);
         ask.arg("--version");
         let version = output(ask)?.lines().next().unwrap_or_default().to_owned();
+        // The jailer names the jail after the file that a link leads to.
+        let program = program.canonicalize().map_err(VmError::io("finding", &program))?;
         Ok(Self { program, version })
     }
 

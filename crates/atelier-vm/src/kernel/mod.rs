@@ -23,7 +23,7 @@ use crate::files;
 const FORMAT: &str = "1";
 const REMEDY: &str = "install a kernel made for virtual machines: 'apt install \
     linux-image-cloud-amd64' on Debian, 'apt install linux-image-virtual' on Ubuntu, 'dnf install \
-    kernel-core' on Fedora; or name one in the settings";
+    kernel-core' on Fedora";
 
 /// A Linux kernel of this host, with its modules.
 #[derive(Debug, Clone, PartialEq, Eq)]

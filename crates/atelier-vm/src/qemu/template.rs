@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::files;
 use crate::kernel::BootFiles;
 use crate::layer;
-use crate::machine::Machine;
+use crate::machine::{Machine, processor};
 
 /// Changes when templates of earlier versions of this crate must not be used any more.
 const FORMAT: &str = "1";
@@ -117,13 +117,4 @@ impl Qemu {
         drop(monitor);
         Note::of(self, accelerator, machine, Kept::File).write(dir)
     }
-}
-
-/// A state fits the kind of processor that it was made on.
-fn processor() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let told = |line: &&str| {
-        ["model name", "flags", "microcode"].iter().any(|name| line.starts_with(name))
-    };
-    text.lines().filter(told).take(3).collect()
 }

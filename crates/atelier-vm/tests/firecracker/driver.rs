@@ -94,6 +94,10 @@ async fn a_saved_machine_is_loaded_by_copies_with_ways_in_of_their_own() {
     for number in 0..3 {
         let folder = tempfile::tempdir().unwrap();
         let copy = Peer::start(folder.path());
+        // Disks have no overrides: they are found by the same relative paths.
+        for disk in ["base", "layer"] {
+            fs::copy(dir.path().join(disk), folder.path().join(disk)).unwrap();
+        }
         let copy_api = Api::new(copy.dir.join("api.sock"));
         let text = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
         let mut load = Load::file(text("state"), text("memory"));

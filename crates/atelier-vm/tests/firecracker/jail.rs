@@ -40,21 +40,32 @@ fn a_jail_is_described_as_the_jailer_wants_it() {
 }
 
 #[test]
-fn a_layer_disk_in_a_jail_is_a_copy_and_an_image_is_a_link() {
+fn files_in_a_jail_are_links_that_its_user_reads_or_owns() {
     let dir = tempfile::tempdir().unwrap();
     let firecracker = Firecracker::find(Some(&program(dir.path(), "firecracker"))).unwrap();
     let jailer = program(dir.path(), "jailer");
     // SAFETY: no pointers, and it can't fail.
-    let (uid, gid) = unsafe { (libc::getuid(), libc::getgid()) };
+    let (uid, gid) = match unsafe { (libc::getuid(), libc::getgid()) } {
+        (0, _) => (4711, 4712),
+        own => own,
+    };
     let jails = dir.path().join("jails");
     let jail = Jail::new(Some(&jailer), "one", (uid, gid), &jails).unwrap();
     let disk = dir.path().join("disk");
     fs::write(&disk, "disk").unwrap();
-    jail.put(&firecracker, &disk, "base", false).unwrap();
-    jail.put(&firecracker, &disk, "layer", true).unwrap();
+    fs::set_permissions(&disk, fs::Permissions::from_mode(0o600)).unwrap();
+    let layer = dir.path().join("layer");
+    fs::write(&layer, "layer").unwrap();
+    fs::set_permissions(&layer, fs::Permissions::from_mode(0o600)).unwrap();
+    jail.put(&firecracker, &disk, "base").unwrap();
+    jail.lend(&firecracker, &layer, "layer").unwrap();
+    jail.touch(&firecracker, "log").unwrap();
     let root = jails.join("firecracker/one/root");
     assert_eq!(jail.root(&firecracker), root);
-    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
-    assert_eq!(inode(&root.join("base")), inode(&disk));
-    assert_ne!(inode(&root.join("layer")), inode(&disk));
+    let meta = |path: &Path| fs::metadata(path).unwrap();
+    assert_eq!(meta(&root.join("base")).ino(), meta(&disk).ino());
+    assert_eq!(meta(&root.join("base")).mode() & 0o777, 0o644, "the jail's user reads it");
+    assert_eq!(meta(&root.join("layer")).ino(), meta(&layer).ino());
+    assert_eq!(meta(&layer).mode() & 0o777, 0o600, "and nobody else this one");
+    assert_eq!((meta(&layer).uid(), meta(&root.join("log")).uid()), (uid, uid));
 }
