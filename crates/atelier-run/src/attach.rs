@@ -85,8 +85,8 @@ impl Attached {
     /// The way in, for another task.
     #[must_use]
     pub fn input(&self) -> Input {
-        let guest = || Guest::new(self.live.guest.socket());
-        Input { stdin: guest(), control: guest(), pid: self.pid }
+        let guest = &self.live.guest;
+        Input { stdin: guest.apart(), control: guest.apart(), pid: self.pid }
     }
 
     /// What comes next. After [`Output::Ended`] there is nothing more.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -47,7 +48,7 @@ impl Address {
                 Ok(RawStream::Tcp(stream))
             }
             Self::Vsock { socket, port } => {
-                let mut stream = connect(socket).await?;
+                let mut stream = connect_there(socket).await?;
                 stream.write_all(format!("CONNECT {port}\n").as_bytes()).await?;
                 answer(&mut stream, *port).await?;
                 Ok(RawStream::Unix(stream))
@@ -87,6 +88,14 @@ async fn connect(path: &Path) -> io::Result<UnixStream> {
     let folder = std::fs::File::open(folder)?;
     let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
     UnixStream::connect(short).await
+}
+
+/// Connects to the socket itself: a monitor in a jail decides what lies at its path, and a link there
+/// must lead to no other socket of this machine.
+async fn connect_there(path: &Path) -> io::Result<UnixStream> {
+    let mut options = std::fs::OpenOptions::new();
+    let socket = options.read(true).custom_flags(libc::O_PATH | libc::O_NOFOLLOW).open(path)?;
+    UnixStream::connect(format!("/proc/self/fd/{}", socket.as_raw_fd())).await
 }
 
 /// Reads the monitor's answer, and nothing behind it: that is the guest's already.
@@ -205,6 +214,16 @@ mod tests {
         let mut bytes = Vec::new();
         stream.unwrap().read_to_end(&mut bytes).await.unwrap();
         assert_eq!(bytes, b"first bytes");
+    }
+
+    #[tokio::test]
+    async fn a_monitors_socket_leads_nowhere_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let _other = UnixListener::bind(dir.path().join("other.sock")).unwrap();
+        let socket = dir.path().join("v.sock");
+        std::os::unix::fs::symlink("other.sock", &socket).unwrap();
+        let error = Address::Vsock { socket, port: 49983 }.dial().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 
     #[tokio::test]
