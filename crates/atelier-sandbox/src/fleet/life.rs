@@ -26,8 +26,9 @@ impl Fleet {
         self.whole(async move {
             let _change = entry.change.lock().await;
             match entry.record().state {
-                SandboxState::Stopped => fleet.start_again(&entry).await?,
-                SandboxState::Running => {}
+                SandboxState::Running if fleet.live(entry.id).is_some() => {}
+                // It may have ended a moment ago, with nobody having written that down yet.
+                SandboxState::Stopped | SandboxState::Running => fleet.start_again(&entry).await?,
                 other => return Err(unfit(&entry.record(), other, "started")),
             }
             Ok(fleet.view(&entry.record()))

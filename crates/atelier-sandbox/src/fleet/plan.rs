@@ -38,9 +38,9 @@ impl Fleet {
     pub(super) async fn plan(&self, mut asked: SandboxOptions) -> Result<Record, Problem> {
         crate::check_options(&asked.resources, &asked.variables)?;
         let runtime_name = asked.runtime.clone();
-        let mut source = self.source(&asked, runtime_name.as_deref()).await?;
-        let name =
-            runtime_name.or(source.runtime.take()).unwrap_or_else(|| self.defaults.runtime.clone());
+        let source = self.source(&asked, runtime_name.as_deref()).await?;
+        let name = runtime_name.or_else(|| source.runtime.clone());
+        let name = name.unwrap_or_else(|| self.defaults.runtime.clone());
         let runtime = self.sandboxes.runtime(&name)?;
         usable(&name, &self.sandboxes.probe_of(&name).await?)?;
         suits(runtime, &source)?;
