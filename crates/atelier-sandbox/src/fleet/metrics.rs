@@ -92,6 +92,11 @@ impl Fleet {
 
     fn disk(&self, record: &Record, last: Option<&MetricsSample>, now: i64) -> (u64, u64) {
         let folders = self.sandboxes.folders(record.id);
+        let machine = self.runtime(record).is_ok_and(|it| it.capabilities().own_kernel);
+        if let (true, Some(size)) = (machine, record.options.resources.disk) {
+            let layer = std::fs::metadata(folders.root().join(atelier_vm::firecracker::LAYER));
+            return (layer.map_or(0, |meta| meta.blocks() * 512), size);
+        }
         let layers = folders.layers(&record.options.resources);
         let total = filesystem(&layers);
         if record.options.resources.disk.is_some() && record.root != Root::Machine {
