@@ -118,7 +118,9 @@ impl Fault for SandboxError {
         match self {
             Self::UnknownRuntime(_) => {
                 vec![
-                    "there are host, oci, gvisor and qemu; 'atelier runtime ls' says which work".into(),
+                    "there are host, oci, gvisor, qemu and firecracker; 'atelier runtime ls' says which \
+                     work"
+                        .into(),
                 ]
             }
             Self::Machine(e) => e.hints(),

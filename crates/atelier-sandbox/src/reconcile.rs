@@ -33,8 +33,10 @@ impl Sandboxes {
                 _ if self.is_changing(row.id) => {}
                 Some(running) if running.instance.is_alive() && wanted.contains(&row.id) => {
                     if self.live(row.id).is_none() {
-                        self.adopt(row.id, running);
-                        report.adopted += 1;
+                        match self.adopt(row.id, &row.runtime, running) {
+                            Ok(_) => report.adopted += 1,
+                            Err(error) => tracing::error!(%error, id = %row.id, "not taken up"),
+                        }
                     }
                 }
                 _ => {

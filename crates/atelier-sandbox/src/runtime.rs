@@ -6,11 +6,13 @@ use std::path::Path;
 use std::pin::Pin;
 
 use atelier_api::system::Check;
+use atelier_guest::client::Guest;
 use atelier_image::{Image, ImageStore};
 use atelier_launch::Instance;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Cgroup;
+use crate::runtimes::firecracker::FirecrackerRuntime;
 use crate::runtimes::gvisor::GvisorRuntime;
 use crate::runtimes::oci::OciRuntime;
 use crate::runtimes::qemu::QemuRuntime;
@@ -41,6 +43,11 @@ pub trait Runtime: Send + Sync + std::fmt::Debug {
         request: StartRequest<'a>,
     ) -> BoxFuture<'a, Result<Running, SandboxError>>;
 
+    /// The way into a sandbox of it that runs.
+    fn guest(&self, folders: &Folders) -> Guest {
+        Guest::new(folders.socket())
+    }
+
     /// Stops every process where it is. Memory is kept.
     fn pause<'a>(&'a self, target: Target<'a>) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(async move { freeze(target, true).await })
@@ -64,7 +71,7 @@ pub trait Runtime: Send + Sync + std::fmt::Debug {
         let error = SandboxError::Unsupported {
             runtime,
             what: "save a sandbox",
-            remedy: "use a sandbox of the runtime oci, gvisor or qemu".into(),
+            remedy: "use a sandbox of the runtime oci, gvisor, qemu or firecracker".into(),
         };
         Box::pin(std::future::ready(Err(error)))
     }
@@ -143,5 +150,6 @@ pub fn runtimes(bin: &Path, home: &Path) -> Result<Vec<Box<dyn Runtime>>, Sandbo
         Box::new(OciRuntime::new(bin, home)?),
         Box::new(GvisorRuntime::new(bin)?),
         Box::new(QemuRuntime::new(bin, home)?),
+        Box::new(FirecrackerRuntime::new(bin, home)?),
     ])
 }

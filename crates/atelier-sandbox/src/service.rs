@@ -18,6 +18,9 @@ use crate::runtime::{Runtime, StartRequest, runtimes};
 use crate::spec::{Folders, Root};
 use crate::{Running, SandboxError, SandboxSpec, disk, process, reconcile, store};
 
+/// What a machine's monitor and network stack have beside the machine's own memory, in bytes.
+const MONITOR_MEMORY: u64 = 256 << 20;
+
 /// Every sandbox of one home.
 #[derive(Debug)]
 pub struct Sandboxes {
@@ -295,7 +298,13 @@ impl Sandboxes {
             self.layers(spec.id, &spec.resources)?;
         }
         store::sandbox_starting(&self.store, spec).await?;
-        let cgroup = self.cgroups.create(&spec.id.to_string(), &spec.resources)?;
+        let mut limits = spec.resources.clone();
+        if runtime.capabilities().own_kernel {
+            // The machine ends its own processes when its memory is full. Its monitor has to fit in
+            // beside it, or the host ends all of it.
+            limits.memory = limits.memory.map(|bytes| bytes + MONITOR_MEMORY);
+        }
+        let cgroup = self.cgroups.create(&spec.id.to_string(), &limits)?;
         let folders = self.folders(spec.id);
         let request = StartRequest {
             spec,
@@ -309,7 +318,7 @@ impl Sandboxes {
         match runtime.start(request).await {
             Ok(running) => {
                 store::sandbox_running(&self.store, spec.id, &running).await?;
-                Ok(self.adopt(spec.id, running))
+                Ok(self.adopt(spec.id, &spec.runtime, running)?)
             }
             Err(error) => {
                 reconcile::remove_traces(&folders, Some(cgroup), &self.cgroups).await;
@@ -320,8 +329,16 @@ impl Sandboxes {
     }
 
     /// Takes up a sandbox that runs: from now on its end is noticed.
-    pub(crate) fn adopt(&self, id: Uuid, running: Running) -> Live {
-        let guest = Guest::new(self.folders(id).socket());
+    ///
+    /// # Errors
+    /// [`SandboxError::UnknownRuntime`] when it was started by a build that had more of them.
+    pub(crate) fn adopt(
+        &self,
+        id: Uuid,
+        runtime: &str,
+        running: Running,
+    ) -> Result<Live, SandboxError> {
+        let guest = self.runtime(runtime)?.guest(&self.folders(id));
         let met = running.cgroup.events();
         let used = Arc::new(Mutex::new(Instant::now()));
         let live = Live { running, guest, used, met };
@@ -330,7 +347,7 @@ impl Sandboxes {
             let pid = live.running.instance.init.pid;
             tokio::spawn(async move { this.wait_for_end(id, pid).await });
         }
-        live
+        Ok(live)
     }
 
     async fn wait_for_end(&self, id: Uuid, pid: i32) {

@@ -11,6 +11,7 @@ use crate::{Running, SandboxError, SandboxSpec};
 #[derive(Debug, Clone)]
 pub(crate) struct SandboxRow {
     pub(crate) id: Uuid,
+    pub(crate) runtime: String,
     /// `None` until the start has succeeded.
     pub(crate) running: Option<Running>,
 }
@@ -58,7 +59,7 @@ pub(crate) async fn sandbox_gone(store: &Store, id: Uuid) -> Result<(), SandboxE
 
 /// Every row.
 pub(crate) async fn sandbox_list(store: &Store) -> Result<Vec<SandboxRow>, SandboxError> {
-    let rows = sqlx::query("SELECT id, running FROM sandboxes ORDER BY id")
+    let rows = sqlx::query("SELECT id, runtime, running FROM sandboxes ORDER BY id")
         .fetch_all(store.pool())
         .await?;
     rows.iter()
@@ -67,6 +68,7 @@ pub(crate) async fn sandbox_list(store: &Store) -> Result<Vec<SandboxRow>, Sandb
             let running: String = row.try_get("running")?;
             Ok(SandboxRow {
                 id: id.parse().map_err(|e: uuid::Error| sqlx::Error::Decode(e.into()))?,
+                runtime: row.try_get("runtime")?,
                 running: serde_json::from_str(&running).ok(),
             })
         })

@@ -124,7 +124,7 @@ impl Fleet {
             return Err(SandboxError::Unsupported {
                 runtime: "host",
                 what: "make copies of its sandboxes, since this machine's files go on changing",
-                remedy: "use a sandbox of the runtime oci, gvisor or qemu".into(),
+                remedy: "use a sandbox of the runtime oci, gvisor, qemu or firecracker".into(),
             }
             .into());
         };
@@ -349,5 +349,5 @@ fn no_memory(record: &Record, runs: bool) -> Problem {
         ExitCode::Configuration,
         format!("a snapshot of {} with its memory can't be taken: {why}", record.label()),
     )
-    .hint("take one of its files, or use a sandbox of the runtime qemu")
+    .hint("take one of its files, or use a sandbox of the runtime qemu or firecracker")
 }

@@ -82,10 +82,16 @@ impl GvisorRuntime {
         words.push(format!("--platform={platform}").into());
         words.extend(["run", "--detach", "--pid-file"].map(OsString::from));
         words.extend([pid_file.clone().into(), "--bundle".into(), bundle.into(), id.into()]);
-        let program =
-            Program { runtime: "gvisor", words, link: LinkKind::Tap, pid_file: Some(pid_file) };
+        let program = Program {
+            runtime: "gvisor",
+            words,
+            link: LinkKind::Tap,
+            pid_file: Some(pid_file),
+            cwd: None,
+        };
         let running = outside::start(program, &self.guest, request).await?;
-        outside::answered("gvisor", running, request, START_LIMIT).await
+        outside::answered("gvisor", &self.guest(request.folders), running, request, START_LIMIT)
+            .await
     }
 
     /// The bundle's configuration (<https://github.com/opencontainers/runtime-spec>).

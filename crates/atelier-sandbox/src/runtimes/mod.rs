@@ -1,8 +1,10 @@
 //! One file for each runtime, and what several of them share.
 
+pub(crate) mod firecracker;
 pub(crate) mod gvisor;
 pub(crate) mod host;
 mod launcher;
 pub(crate) mod oci;
 mod outside;
 pub(crate) mod qemu;
+mod size;

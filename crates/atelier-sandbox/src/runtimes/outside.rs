@@ -28,6 +28,8 @@ pub(super) struct Program {
     pub(super) link: LinkKind,
     /// The file in which it leaves the id of the process that counts.
     pub(super) pid_file: Option<PathBuf>,
+    /// The folder that it starts in, if that is not the sandbox's.
+    pub(super) cwd: Option<PathBuf>,
 }
 
 /// Starts it.
@@ -42,11 +44,12 @@ pub(super) async fn start(
         cgroups: request.cgroup.dirs.clone(),
         link: program.link,
         mtu: None,
-        guest_port: Some(GUEST_PORT),
+        // Whoever opens the device itself has a guest that is reached by vsock.
+        guest_port: (program.link != LinkKind::Wire).then_some(GUEST_PORT),
         policy: request.spec.policy.clone(),
         program: program.words.into_iter().map(PathBuf::from).collect(),
         env: BTreeMap::from([("PATH".into(), PATH.into()), ("HOME".into(), "/".into())]),
-        cwd: folder.to_owned(),
+        cwd: program.cwd.unwrap_or_else(|| folder.to_owned()),
         pid_file: program.pid_file,
         parent: std::process::id(),
     };
@@ -56,11 +59,11 @@ pub(super) async fn start(
 /// Waits until the guest answers; ends what was started when it does not.
 pub(super) async fn answered(
     runtime: &'static str,
+    guest: &Guest,
     running: Running,
     request: StartRequest<'_>,
     limit: Duration,
 ) -> Result<Running, SandboxError> {
-    let guest = Guest::new(request.folders.socket());
     let until = tokio::time::Instant::now() + limit;
     loop {
         let asked = tokio::time::timeout(Duration::from_secs(2), guest.health()).await;
@@ -71,11 +74,17 @@ pub(super) async fn answered(
         if over || !running.instance.is_alive() {
             let _ = running.instance.kill();
             let why = if over { "its guest does not answer" } else { "it ended while it started" };
-            let log = std::fs::read_to_string(request.folders.log()).unwrap_or_default();
-            let last = log.lines().rev().take(3).collect::<Vec<_>>();
-            let last = last.into_iter().rev().collect::<Vec<_>>().join("; ");
-            return Err(launcher::failed(runtime, &format!("{why}: {last}")));
+            return Err(failed(runtime, why, request));
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// An error with the last lines of the sandbox's log.
+pub(super) fn failed(runtime: &'static str, why: &str, request: StartRequest<'_>) -> SandboxError {
+    let log = std::fs::read(request.folders.log()).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    let last = log.lines().rev().filter(|line| !line.trim().is_empty()).take(3);
+    let last = last.collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("; ");
+    launcher::failed(runtime, &format!("{why}: {last}"))
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use atelier_api::system::Check;
 use atelier_guest::outside::LinkKind;
-use atelier_net::Addresses;
 use atelier_vm::qemu::{Accelerator, LAYER, Qemu, State, Templates};
-use atelier_vm::{BootFiles, Kernel, Machine, VmError, layer};
+use atelier_vm::{BootFiles, Kernel, layer};
 
 use crate::runtime::{BoxFuture, Capabilities, Running, Runtime, StartRequest, Target};
 use crate::runtimes::launcher;
-use crate::runtimes::outside::{self, GUEST_PORT, Program};
-use crate::{SandboxError, SandboxSpec, guest_binary};
+use crate::runtimes::outside::{self, Program};
+use crate::runtimes::size::{blocking, size};
+use crate::{SandboxError, guest_binary};
 
 /// A boot under emulation on a busy machine takes long.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
@@ -74,7 +74,8 @@ impl QemuRuntime {
         let host = self.host().await?;
         let base = request.images.disk(image).await?.path;
         let (words, begin) = self.prepare(&host, &base, request).await?;
-        let program = Program { runtime: "qemu", words, link: LinkKind::Pair, pid_file: None };
+        let program =
+            Program { runtime: "qemu", words, link: LinkKind::Pair, pid_file: None, cwd: None };
         let running = outside::start(program, &self.guest, request).await?;
         let dir = request.folders.root().to_owned();
         let woken = blocking(move || match begin {
@@ -85,7 +86,7 @@ impl QemuRuntime {
             let _ = running.instance.kill();
             return Err(error);
         }
-        outside::answered("qemu", running, request, BOOT_LIMIT).await
+        outside::answered("qemu", &self.guest(request.folders), running, request, BOOT_LIMIT).await
     }
 
     /// The command, with everything that it needs in the machine's folder.
@@ -130,26 +131,6 @@ impl QemuRuntime {
         })
         .await
     }
-}
-
-/// The machine, and the bytes of its disk.
-fn size(spec: &SandboxSpec) -> (Machine, u64) {
-    let limits = &spec.resources;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let cpus = limits.cpus.unwrap_or(1.0).ceil().clamp(1.0, 255.0) as u32;
-    let memory_mib = limits.memory.unwrap_or(512 << 20) >> 20;
-    let mtu = u32::from(Addresses::MTU_ETHERNET);
-    let machine = Machine { cpus, memory_mib, port: GUEST_PORT, mtu };
-    (machine, limits.disk.unwrap_or(10 << 30))
-}
-
-/// Runs what waits on a thread that may wait.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, VmError> + Send + 'static,
-) -> Result<T, SandboxError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    let done = done.map_err(|e| SandboxError::io("running", "qemu")(std::io::Error::other(e)))?;
-    Ok(done?)
 }
 
 impl Runtime for QemuRuntime {
