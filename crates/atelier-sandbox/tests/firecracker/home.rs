@@ -140,6 +140,47 @@ impl Home {
     }
 }
 
+impl Drop for Home {
+    /// Sandboxes outlive control planes, but not their home.
+    fn drop(&mut self) {
+        for folder in fs::read_dir(self.path("sandboxes")).into_iter().flatten().flatten() {
+            if let Ok(Some(instance)) = Instance::load(&folder.path()) {
+                drop(instance.kill());
+            }
+        }
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while !self.traces().is_empty() && std::time::Instant::now() < until {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let dir = self.dir.path();
+        // A control plane that was dropped may still be writing.
+        let gone = || !dir.exists() || fs::remove_dir_all(dir).is_ok();
+        while !(no_groups(&group(dir)) && gone()) && std::time::Instant::now() < until {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+}
+
+/// Removes a home's control groups, when nothing is in them any more.
+fn no_groups(name: &str) -> bool {
+    let all = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+    let hierarchies = all.map(|entry| entry.path()).chain(["/sys/fs/cgroup".into()]);
+    let mut gone = true;
+    for ours in hierarchies.map(|folder| folder.join(name)).filter(|folder| folder.is_dir()) {
+        for entry in fs::read_dir(&ours).into_iter().flatten().flatten() {
+            // Files can't be removed, and need not be.
+            drop(fs::remove_dir(entry.path()));
+        }
+        gone &= fs::remove_dir(&ours).is_ok();
+    }
+    gone
+}
+
+/// The name of a home's control groups.
+fn group(home: &Path) -> String {
+    format!("atelier-firecracker{}", home.file_name().unwrap().display())
+}
+
 /// A folder that all tests of this build share.
 fn shared(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("firecracker").join(name);
@@ -154,7 +195,7 @@ pub fn plane(home: &Path) -> Plane {
         home: home.to_owned(),
         sandboxes: home.join("sandboxes"),
         bin: shared("bin"),
-        cgroup: format!("atelier-{}", home.file_name().unwrap().display()),
+        cgroup: group(home),
     };
     let options = StoreOptions { disk: Some(DiskKind::Ext4), ..StoreOptions::default() };
     let (fleet, mended, adopted) = runtime.block_on(async {
