@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
+use atelier_api::env::Resources;
 use atelier_api::system::{Check, Verdict};
 use atelier_guest::client::Guest;
 use atelier_image::ImageStore;
@@ -185,7 +186,7 @@ impl Sandboxes {
     ///
     /// # Errors
     /// [`SandboxError::Limit`] for the first that can't.
-    pub fn check_limits(&self, limits: &atelier_api::env::Resources) -> Result<(), SandboxError> {
+    pub fn check_limits(&self, limits: &Resources) -> Result<(), SandboxError> {
         if let Some(bytes) = limits.disk {
             disk::check(bytes)?;
         }
@@ -223,11 +224,7 @@ impl Sandboxes {
     ///
     /// # Errors
     /// When it can't be made, or the limit can't be enforced here.
-    pub fn layers(
-        &self,
-        id: Uuid,
-        limits: &atelier_api::env::Resources,
-    ) -> Result<PathBuf, SandboxError> {
+    pub fn layers(&self, id: Uuid, limits: &Resources) -> Result<PathBuf, SandboxError> {
         let folders = self.folders(id);
         let layers = folders.layers(limits);
         std::fs::create_dir_all(folders.root())
@@ -303,6 +300,10 @@ impl Sandboxes {
             // The machine ends its own processes when its memory is full. Its monitor has to fit in
             // beside it, or the host ends all of it.
             limits.memory = limits.memory.map(|bytes| bytes + MONITOR_MEMORY);
+            if self.cgroups.check(&limits).is_err() {
+                // Its size is its limit, with control groups or without.
+                limits = Resources::default();
+            }
         }
         let cgroup = self.cgroups.create(&spec.id.to_string(), &limits)?;
         let folders = self.folders(spec.id);

@@ -78,16 +78,8 @@ impl Home {
         // Kernels take seconds to unpack, and are the same for all.
         fs::create_dir(home.path("machines")).unwrap();
         symlink(shared("kernels"), home.path("machines/kernels")).unwrap();
-        home.use_programs();
+        use_programs(&programs);
         home
-    }
-
-    /// Processes that are started from now on find the stand-ins.
-    fn use_programs(&self) {
-        let path = std::env::var("PATH").unwrap_or_default();
-        let path = format!("{}:{path}", self.path("programs").display());
-        // SAFETY: each test has a process of its own, which has no other thread yet that looks.
-        unsafe { std::env::set_var("PATH", path) };
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -181,6 +173,14 @@ fn group(home: &Path) -> String {
     format!("atelier-firecracker{}", home.file_name().unwrap().display())
 }
 
+/// Processes that are started from now on find the stand-ins.
+pub fn use_programs(folder: &Path) {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", folder.display());
+    // SAFETY: each test has a process of its own, which has no other thread yet that looks.
+    unsafe { std::env::set_var("PATH", path) };
+}
+
 /// A folder that all tests of this build share.
 fn shared(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("firecracker").join(name);
@@ -194,7 +194,7 @@ pub fn plane(home: &Path) -> Plane {
     let places = Places {
         home: home.to_owned(),
         sandboxes: home.join("sandboxes"),
-        bin: shared("bin"),
+        bin: if nix::unistd::geteuid().is_root() { shared("bin") } else { home.join("bin") },
         cgroup: group(home),
     };
     let options = StoreOptions { disk: Some(DiskKind::Ext4), ..StoreOptions::default() };

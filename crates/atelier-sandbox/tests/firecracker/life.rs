@@ -220,7 +220,7 @@ fn a_monitor_that_is_killed_is_a_stopped_sandbox_that_starts_again() {
 }
 
 /// What a control plane does that is killed: everything, one after the other.
-pub fn everything(home: &std::path::Path) {
+pub fn everything(home: &std::path::Path) -> ! {
     let plane = crate::home::plane(home);
     loop {
         let id = plane.create().sandbox.id;

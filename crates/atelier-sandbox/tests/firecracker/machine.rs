@@ -52,16 +52,29 @@ const KEEPER: &str = r#"
 "#;
 
 pub struct Machine {
+    /// Nobody but root can mount disks, so without root there is none.
+    keeper: Option<Keeper>,
+    devices: Vec<OwnedFd>,
+}
+
+struct Keeper {
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
-    _keeper: Child,
-    guest: PathBuf,
-    devices: Vec<OwnedFd>,
+    _shell: Child,
 }
 
 impl Machine {
     /// The machine whose monitor runs in `dir`, which is `/` for the monitor in a jail.
     pub fn new(dir: &Path, guests: &Path) -> Self {
+        let root = std::fs::read_to_string("/proc/self/uid_map").unwrap();
+        // Root of a user namespace is none.
+        let root = nix::unistd::geteuid().is_root() && root.trim().ends_with("4294967295");
+        Self { keeper: root.then(|| Keeper::start(dir, guests)), devices: Vec::new() }
+    }
+}
+
+impl Keeper {
+    fn start(dir: &Path, guests: &Path) -> Self {
         // The folder's path may be longer than an address can hold.
         let folder = File::open(dir).unwrap();
         let socket = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(INNER);
@@ -87,7 +100,7 @@ impl Machine {
         let mut keeper = keeper.spawn().unwrap();
         let orders = keeper.stdin.take().unwrap();
         let answers = BufReader::new(keeper.stdout.take().unwrap());
-        Self { orders, answers, _keeper: keeper, guest: INNER.into(), devices: Vec::new() }
+        Self { orders, answers, _shell: keeper }
     }
 
     fn order(&mut self, word: &str) -> Result<(), String> {
@@ -108,11 +121,12 @@ impl Behind for Machine {
             let tap = attach(link["host_dev_name"].as_str().unwrap_or_default());
             self.devices.push(tap.map_err(|error| format!("Open tap device failed: {error}"))?);
         }
-        self.order("start")
+        self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.order("start"))
     }
 
     fn pause(&mut self, paused: bool) -> Result<(), String> {
-        self.order(if paused { "pause" } else { "resume" })
+        let word = if paused { "pause" } else { "resume" };
+        self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.order(word))
     }
 
     fn flush(&mut self) -> Result<(), String> {
@@ -120,8 +134,8 @@ impl Behind for Machine {
         Ok(())
     }
 
-    fn guest(&self) -> PathBuf {
-        self.guest.clone()
+    fn guest(&self) -> Option<PathBuf> {
+        self.keeper.is_some().then(|| INNER.into())
     }
 }
 

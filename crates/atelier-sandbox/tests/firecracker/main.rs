@@ -20,4 +20,5 @@ mod real;
 mod rules;
 mod stand_in;
 mod unfit;
+mod user;
 mod walls;

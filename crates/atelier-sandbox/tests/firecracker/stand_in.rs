@@ -2,7 +2,7 @@
 //! binary, which then plays the part. It takes the arguments that the real ones take, and no others.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -38,7 +38,20 @@ pub fn start(role: &str, word: &Path) -> Child {
     let mut part = Command::new(std::env::current_exe().unwrap());
     part.args(["--exact", "stand_in::plays_its_part", "--ignored", "--nocapture"]);
     part.env(ROLE, role).env(WORDS, word).env(GUESTS, "/");
-    part.stdout(Stdio::null()).stderr(Stdio::null());
+    if role == "user" {
+        let (kvm, id) = (fs::metadata("/dev/kvm").unwrap().gid(), crate::user::ID);
+        // SAFETY: the calls are safe between fork and exec, and take numbers.
+        unsafe {
+            part.pre_exec(move || {
+                let changed = libc::setgroups(1, &raw const kvm) == 0
+                    && libc::setresgid(id, id, id) == 0
+                    && libc::setresuid(id, id, id) == 0;
+                if changed { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+            });
+        }
+    } else {
+        part.stdout(Stdio::null()).stderr(Stdio::null());
+    }
     // SAFETY: the call is safe between fork and exec, and takes numbers.
     unsafe {
         part.pre_exec(|| {
@@ -63,8 +76,10 @@ fn plays_its_part() {
     let words = std::env::var(WORDS).unwrap();
     let words: Vec<&str> = words.lines().collect();
     let guests = PathBuf::from(std::env::var_os(GUESTS).unwrap());
-    if role == "control" {
-        crate::life::everything(Path::new(words[0]));
+    match role.as_str() {
+        "control" => crate::life::everything(Path::new(words[0])),
+        "user" => return crate::user::lives(Path::new(words[0])),
+        _ => {}
     }
     let (dir, words, machine) = match role.as_str() {
         "jailer" => {

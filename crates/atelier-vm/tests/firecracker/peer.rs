@@ -30,8 +30,8 @@ pub trait Behind: Send {
     fn pause(&mut self, paused: bool) -> Result<(), String>;
     /// Brings its disks up to date before it is saved.
     fn flush(&mut self) -> Result<(), String>;
-    /// The Unix socket of its guest.
-    fn guest(&self) -> PathBuf;
+    /// The Unix socket of its guest; without one there is a guest that is just well.
+    fn guest(&self) -> Option<PathBuf>;
 }
 
 /// A monitor in a folder of its own; it ends with the value.
@@ -302,7 +302,7 @@ impl State {
         let Some(vsock) = self.config.get("/vsock") else { return Ok(Value::Null) };
         let path = self.dir.join(vsock["uds_path"].as_str().unwrap_or_default());
         let listener = UnixListener::bind(path).map_err(|error| format!("Vsock error: {error}"))?;
-        let guest = self.behind.as_ref().map(|behind| behind.guest());
+        let guest = self.behind.as_ref().and_then(|behind| behind.guest());
         self.vsock = Some(tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(let_in(stream, guest.clone()));
