@@ -7,6 +7,7 @@
 // A test that can't go on says so by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod e2b;
 mod env;
 mod examples;
 mod faults;
