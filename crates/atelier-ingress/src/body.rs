@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use crate::line::Line;
 use crate::pool::Lease;
 use crate::pulse::InFlight;
 use crate::upstream::Refusal;
@@ -99,6 +100,7 @@ impl Body for RequestBody {
 pub(crate) struct Held {
     pub guard: Option<Box<dyn Any + Send>>,
     pub in_flight: Option<InFlight>,
+    pub line: Option<Line>,
 }
 
 /// The body of an answer of the proxy.
@@ -168,7 +170,12 @@ impl Body for ProxyBody {
         match &frame {
             None => self.ended(),
             Some(Ok(_)) => self.settle(),
-            Some(Err(error)) => tracing::debug!(%error, "an upstream's answer broke off"),
+            Some(Err(error)) => {
+                tracing::debug!(%error, "an upstream's answer broke off");
+                if let Some(line) = &self.held.line {
+                    line.break_off();
+                }
+            }
         }
         Poll::Ready(frame)
     }

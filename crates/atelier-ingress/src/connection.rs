@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::body::{ProxyBody, RequestBody};
 use crate::framing::Watched;
+use crate::line::{Line, Resettable};
 use crate::options::Options;
 use crate::proxy::{Client, Ingress, Peer, answer};
 use crate::pulse::{InFlight, Pulse};
@@ -40,10 +41,12 @@ pub(crate) struct Setting {
 /// Serves a connection until it ends.
 pub(crate) async fn serve(setting: Setting, stream: TcpStream, tls: Option<Arc<TlsConfig>>) {
     let wait = setting.ingress.options.head_time;
+    let stream = Resettable::new(stream);
+    let line = stream.line();
     let Some(tls) = tls else {
         match setting.before_requests(wait, speaks_http2(&stream)).await {
             Some(Ok(true)) => http2(setting, stream, false).await,
-            Some(Ok(false)) => http1(setting, stream, false).await,
+            Some(Ok(false)) => http1(setting, stream, line, false).await,
             _ => {}
         }
         return;
@@ -52,7 +55,7 @@ pub(crate) async fn serve(setting: Setting, stream: TcpStream, tls: Option<Arc<T
         Some(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
             http2(setting, stream, true).await;
         }
-        Some(Ok(stream)) => http1(setting, stream, true).await,
+        Some(Ok(stream)) => http1(setting, stream, line, true).await,
         Some(Err(error)) => tracing::debug!(%error, address = %setting.address, "no TLS"),
         None => {}
     }
@@ -75,7 +78,7 @@ impl Setting {
 }
 
 /// Whether the client opens with the preface of HTTP/2. Nothing is taken from the stream.
-async fn speaks_http2(stream: &TcpStream) -> std::io::Result<bool> {
+async fn speaks_http2(stream: &Resettable) -> std::io::Result<bool> {
     let mut start = [0; PREFACE.len()];
     loop {
         let read = stream.peek(&mut start).await?;
@@ -90,15 +93,17 @@ async fn speaks_http2(stream: &TcpStream) -> std::io::Result<bool> {
 async fn http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     setting: Setting,
     stream: S,
+    line: Line,
     tls: bool,
 ) {
     let pulse = Pulse::new();
     let io = TokioIo::new(Watched::new(stream, pulse.clone()));
     let options = setting.ingress.options.clone();
-    let own = (setting.clone(), pulse.clone());
+    let own = (setting.clone(), pulse.clone(), line);
     let service = service_fn(move |request| {
-        let (setting, pulse) = own.clone();
-        async move { Ok::<_, Infallible>(request_of(&setting, &pulse, request, tls).await) }
+        let (setting, pulse, line) = own.clone();
+        let answer = async move { request_of(&setting, &pulse, Some(line), request, tls).await };
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
         .header_read_timeout(None)
@@ -119,7 +124,7 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let own = (setting.clone(), pulse.clone());
     let service = service_fn(move |request| {
         let (setting, pulse) = own.clone();
-        async move { Ok::<_, Infallible>(request_of(&setting, &pulse, request, tls).await) }
+        async move { Ok::<_, Infallible>(request_of(&setting, &pulse, None, request, tls).await) }
     });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -138,6 +143,7 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 async fn request_of(
     setting: &Setting,
     pulse: &Arc<Pulse>,
+    line: Option<Line>,
     request: Request<Incoming>,
     tls: bool,
 ) -> Response<ProxyBody> {
@@ -150,6 +156,7 @@ async fn request_of(
     let client = Client {
         peer: Peer { address: setting.address, tls },
         in_flight: Some(InFlight::begin(pulse)),
+        line,
         life: setting.life.clone(),
     };
     let (parts, body) = request.into_parts();

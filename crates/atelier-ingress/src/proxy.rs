@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::body::{Held, ProxyBody, RequestBody};
 use crate::headers::strip_answer;
 use crate::host::{self, Host};
+use crate::line::Line;
 use crate::options::Options;
 use crate::outgoing::Outgoing;
 use crate::pool::{Lease, Pool};
@@ -45,6 +46,8 @@ pub struct Peer {
 pub(crate) struct Client {
     pub peer: Peer,
     pub in_flight: Option<InFlight>,
+    /// The connection, where it can be reset.
+    pub line: Option<Line>,
     pub life: Life,
 }
 
@@ -57,6 +60,7 @@ impl Ingress {
     }
 
     /// Answers one request of another server, such as the one that serves an API on the same port.
+    /// With a [`Line`] in its extensions, the connection is reset when the answer breaks off.
     pub async fn handle<B>(&self, request: Request<B>, peer: Peer) -> Response<ProxyBody>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -68,7 +72,9 @@ impl Ingress {
         } else {
             RequestBody::boxed(body.map_err(Into::into).boxed_unsync())
         };
-        self.pass(&parts, body, Client { peer, in_flight: None, life: self.life.clone() }).await
+        let line = parts.extensions.get::<Line>().cloned();
+        let client = Client { peer, in_flight: None, line, life: self.life.clone() };
+        self.pass(&parts, body, client).await
     }
 
     /// Closes the idle connections to upstreams whose keys begin with `key`, for example because
@@ -110,7 +116,8 @@ impl Ingress {
         let upgrade = Upgrade::of(parts)?;
         let to = destination(parts, &host, client.peer);
         let mut upstream = self.upstreams.find(&to).await?;
-        let held = Held { guard: upstream.guard.take(), in_flight: client.in_flight };
+        let held =
+            Held { guard: upstream.guard.take(), in_flight: client.in_flight, line: client.line };
         let sent = {
             let head = Outgoing::new(parts, &host, upgrade.as_ref(), &upstream, &body)?.from(
                 client.peer.address,

@@ -45,6 +45,13 @@ async fn sandbox_first(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let address = match peer {
+        Peer::Tcp { address, line } => {
+            request.extensions_mut().insert(line);
+            address
+        }
+        _ => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+    };
     if request.uri().path().starts_with(API_ROOT) {
         return next.run(request).await;
     }
@@ -54,10 +61,6 @@ async fn sandbox_first(
         let Some(host) = host else { return next.run(request).await };
         request.headers_mut().insert(header::HOST, host);
     }
-    let address = match peer {
-        Peer::Tcp { address } => address,
-        _ => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-    };
     let peer = atelier_ingress::Peer { address, tls: false };
     app.proxy.handle(request, peer).await.map(Body::new)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use atelier_api::{ExitCode, Problem};
 use atelier_config::Home;
-use atelier_ingress::{Ingress, LocalCa, Names, TlsConfig};
+use atelier_ingress::{Ingress, LocalCa, Names, Resettable, TlsConfig};
 use axum::Router;
 use axum::serve::Listener;
 use tokio::io::DuplexStream;
@@ -122,7 +122,7 @@ pub(crate) async fn run(served: Served, stop: CancellationToken, grace: Duration
     let over_unix = serve(unix, router.clone(), &stop);
     let over_tcp = async {
         if let Some(tcp) = listeners.tcp {
-            serve(tcp, router.clone(), &stop).await;
+            serve(Tcp(tcp), router.clone(), &stop).await;
         }
     };
     let over_proxy = serve(InMemory(api), router.clone(), &stop);
@@ -155,6 +155,23 @@ where
     let service = router.into_make_service_with_connect_info::<Peer>();
     let stop = stop.clone().cancelled_owned();
     let _ = axum::serve(listener, service).with_graceful_shutdown(stop).await;
+}
+
+/// Connections over TCP.
+pub(crate) struct Tcp(TcpListener);
+
+impl Listener for Tcp {
+    type Io = Resettable;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Resettable, SocketAddr) {
+        let (stream, address) = Listener::accept(&mut self.0).await;
+        (Resettable::new(stream), address)
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
 }
 
 /// Connections that the ingress makes to the API.

@@ -2,26 +2,26 @@
 
 use std::net::SocketAddr;
 
+use atelier_auth::{Caller, Denied, LocalKey, Tokens};
+use atelier_ingress::Line;
 use axum::extract::connect_info::Connected;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, ORIGIN};
 use axum::serve::IncomingStream;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::UnixListener;
 
-use atelier_auth::{Caller, Denied, LocalKey, Tokens};
-
-use crate::listeners::InMemory;
+use crate::listeners::{InMemory, Tcp};
 
 /// The header of the E2B SDKs.
 const API_KEY: &str = "x-api-key";
 
 /// The connection that a request came over.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Peer {
     /// A Unix socket, with the kernel's word on who is there; `None` if it would not say.
     Unix { uid: Option<u32> },
     /// TCP.
-    Tcp { address: SocketAddr },
+    Tcp { address: SocketAddr, line: Line },
     /// Our own ingress, for a caller of `api.DOMAIN`.
     Ingress,
 }
@@ -32,9 +32,9 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     }
 }
 
-impl Connected<IncomingStream<'_, TcpListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self::Tcp { address: *stream.remote_addr() }
+impl Connected<IncomingStream<'_, Tcp>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Tcp>) -> Self {
+        Self::Tcp { address: *stream.remote_addr(), line: stream.io().line() }
     }
 }
 
@@ -48,7 +48,7 @@ impl Peer {
     /// Who calls. A browser names the origin of the page that made it call; no page of ours calls
     /// yet, so every origin is a foreign one.
     pub(crate) async fn caller(
-        self,
+        &self,
         headers: &HeaderMap,
         key: &LocalKey,
         tokens: &Tokens,
@@ -57,7 +57,7 @@ impl Peer {
             return Err(Denied::Origin(String::from_utf8_lossy(origin.as_bytes()).into_owned()));
         }
         match self {
-            Self::Unix { uid: Some(uid) } => Ok(Caller::Peer { uid }),
+            Self::Unix { uid: Some(uid) } => Ok(Caller::Peer { uid: *uid }),
             Self::Unix { uid: None } => Err(Denied::NoKey),
             Self::Tcp { .. } | Self::Ingress => {
                 let shown = secret(headers).ok_or(Denied::NoKey)?;

@@ -46,6 +46,33 @@ async fn is_broken(answer: hyper::Result<Response<Incoming>>) -> bool {
 }
 
 #[tokio::test]
+async fn an_answer_that_breaks_off_resets_the_clients_connection() {
+    let place = Place::new().await;
+    let go_on = Arc::new(tokio::sync::Notify::new());
+    let told = go_on.clone();
+    let server = raw_server(move |mut stream| {
+        let told = told.clone();
+        async move {
+            read_head(&mut stream).await;
+            let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+            stream.write_all(head.as_bytes()).await.unwrap();
+            told.notified().await;
+        }
+    })
+    .await;
+    place.lead("app.test", server.address);
+    let mut stream = TcpStream::connect(place.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: app.test\r\n\r\n").await.unwrap();
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"abc\r\n") {
+        assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0);
+    }
+    go_on.notify_one();
+    let end = stream.read_buf(&mut seen).await.unwrap_err();
+    assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
 async fn an_upstream_that_speaks_no_http_or_nothing_is_told_of() {
     let place = Place::new().await;
     for answer in [
