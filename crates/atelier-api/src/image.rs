@@ -165,6 +165,10 @@ pub struct TemplateBuildInput {
     /// Build it again although nothing changed.
     #[serde(default)]
     pub force: bool,
+    /// The runtime that it is set up on; the default one when absent. Sandboxes of it start on any
+    /// that takes images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
 }
 
 /// One template.

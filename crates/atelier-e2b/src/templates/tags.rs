@@ -62,7 +62,7 @@ fn again(template: &Template, name: String) -> TemplateBuildInput {
         setup: Vec::new(),
         ..template.spec.clone()
     };
-    TemplateBuildInput { name, spec, force: false }
+    TemplateBuildInput { name, spec, force: false, runtime: None }
 }
 
 /// `DeleteTemplateTagsRequest`.

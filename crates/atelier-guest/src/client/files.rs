@@ -219,6 +219,15 @@ impl Guest {
         succeed(self.send(request).await?).await.map(drop)
     }
 
+    /// Has a machine's kernel write to its disks what it still holds in memory.
+    ///
+    /// # Errors
+    /// When the guest cannot be reached, or is no machine's init.
+    pub async fn sync(&self) -> Result<(), GuestError> {
+        let request = self.request("POST", "/sync").body(body("")).map_err(GuestError::broken)?;
+        succeed(self.send(request).await?).await.map(drop)
+    }
+
     /// What the sandbox uses.
     ///
     /// # Errors

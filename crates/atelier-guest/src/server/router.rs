@@ -51,6 +51,7 @@ async fn respond(server: &Rc<Server>, request: Request<Incoming>) -> Response<Re
         (&Method::POST, "/files") => files::upload(server, request).await,
         (&Method::POST, "/files/compose") => files::compose(server, request).await,
         (&Method::POST, "/init") => init(server, request).await,
+        (&Method::POST, "/sync") if server.options.set_clock => write_to_disks().await,
         (&Method::POST, "/shutdown") if server.options.set_clock => shut_down(),
         (&Method::POST, path) => call(server, path, request).await,
         _ => reply::problem(StatusCode::NOT_FOUND, &format!("nothing is at {method} {path}")),
@@ -89,6 +90,14 @@ async fn init(server: &Server, request: Request<Incoming>) -> Response<Reply> {
         }
         Ok(_) => reply::problem(StatusCode::UNAUTHORIZED, "access token mismatch"),
         Err(error) => refused(&error),
+    }
+}
+
+/// Has this machine's kernel write to its disks what it still holds in memory.
+async fn write_to_disks() -> Response<Reply> {
+    match tokio::task::spawn_blocking(nix::unistd::sync).await {
+        Ok(()) => reply::nothing(),
+        Err(error) => reply::problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
 

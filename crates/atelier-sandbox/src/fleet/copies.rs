@@ -92,6 +92,9 @@ impl Fleet {
             (asked, can) => asked.unwrap_or(can),
         };
         let paused = record.state == SandboxState::Paused;
+        if let (Some(live), false, false) = (&live, memory, paused) {
+            self.write_out(&record, live).await;
+        }
         if let (Some(live), false) = (&live, paused) {
             let pause = async |target: crate::Target<'_>| Ok(runtime.pause(target).await?);
             self.with_target(&record, live, pause).await?;

@@ -16,6 +16,9 @@ use super::{Entrance, Entry, Fleet, broken, conflict};
 use crate::runtime::Target;
 use crate::{Live, SandboxError};
 
+/// How long a machine may take to write out what it holds in memory.
+const WRITE_LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
+
 impl Fleet {
     /// Starts a sandbox that was stopped. One that runs is fine.
     ///
@@ -51,10 +54,36 @@ impl Fleet {
     }
 
     pub(super) async fn stop_entry(&self, entry: &Entry) -> Result<(), Problem> {
+        if let Some(live) = self.live(entry.id) {
+            self.write_out(&entry.record(), &live).await;
+        }
         self.write(entry, |record| keep_time(record, SandboxState::Stopped)).await?;
         self.sandboxes.stop(entry.id).await?;
         self.announce(entry.id, "stopped");
         Ok(())
+    }
+
+    /// What a kernel of its own has not written to its disk yet goes there, before memory is lost or
+    /// the disk is copied. One that is paused goes on for it. A guest that does not answer is no
+    /// reason to keep a sandbox from stopping.
+    pub(super) async fn write_out(&self, record: &Record, live: &Live) {
+        let Ok(runtime) = self.runtime(record) else { return };
+        if !runtime.capabilities().own_kernel {
+            return;
+        }
+        let resume = async |target: Target<'_>| Ok(runtime.resume(target).await?);
+        let written = async {
+            if record.state == SandboxState::Paused {
+                self.with_target(record, live, resume).await?;
+            }
+            let guest = live.guest.clone().with_token(self.secret.token("guest", record.id));
+            guest.sync().await.map_err(|error| broken(&error))
+        };
+        let written = tokio::time::timeout(WRITE_LIMIT, written).await;
+        let written = written.unwrap_or_else(|_| Err(broken(&"its guest does not answer")));
+        if let Err(problem) = written {
+            tracing::warn!(sandbox = %record.public_id(), why = problem.detail, "its disk may lack the newest writes");
+        }
     }
 
     /// Pauses a sandbox; processes and memory are kept.

@@ -242,6 +242,7 @@ fn builder_options(input: &TemplateBuildInput) -> SandboxOptions {
     let metadata = [("atelier.template".to_owned(), input.name.clone())];
     SandboxOptions {
         from: Some(spec.image.clone()),
+        runtime: input.runtime.clone(),
         resources: spec.resources.clone(),
         variables: spec.variables.clone(),
         user: Some("root".into()),

@@ -40,6 +40,9 @@ pub(crate) struct BuildArgs {
     /// A shell command that runs once (repeatable, in order)
     #[arg(long, value_name = "COMMAND")]
     pub setup: Vec<String>,
+    /// The runtime that it is set up on; its sandboxes start on any that takes images
+    #[arg(long, value_name = "RUNTIME")]
+    pub runtime: Option<String>,
     /// Build it again although nothing changed
     #[arg(long)]
     pub force: bool,
@@ -64,7 +67,8 @@ pub(crate) fn run(args: &BuildArgs, context: &Context<'_>) -> Result<u8, Failure
         setup: args.setup.clone(),
         ..args.start.spec()?
     };
-    let input = TemplateBuildInput { name: args.name.clone(), spec, force: args.force };
+    let (name, runtime) = (args.name.clone(), args.runtime.clone());
+    let input = TemplateBuildInput { name, spec, force: args.force, runtime };
     let built = context.call_slowly::<TemplateBuild>(&format!("building {}", args.name), &input)?;
     if args.json {
         print_json(&built)?;
