@@ -102,7 +102,7 @@ impl E2b {
 }
 
 fn sandbox_routes<D: Door>() -> Router<E2b> {
-    use sandboxes::{connect, create, fork, life, list, metrics, network, show};
+    use sandboxes::{connect, create, fork, life, list, logs, metrics, network, show};
     let one = || get(show::show::<D>).delete(life::kill::<D>);
     Router::new()
         .route("/sandboxes", get(list::running::<D>).post(create::legacy::<D>))
@@ -118,6 +118,8 @@ fn sandbox_routes<D: Door>() -> Router<E2b> {
         .route("/sandboxes/{id}/fork", post(fork::fork::<D>))
         .route("/sandboxes/{id}/network", put(network::replace::<D>))
         .route("/sandboxes/{id}/metrics", get(metrics::of_one::<D>))
+        .route("/sandboxes/{id}/logs", get(logs::legacy::<D>))
+        .route("/v2/sandboxes/{id}/logs", get(logs::current::<D>))
         .route("/sandboxes/{id}/snapshots", post(snapshots::create::<D>))
         .route("/snapshots", get(snapshots::list::<D>))
 }

@@ -23,8 +23,6 @@ const PATHS: &[(&str, &str)] = &[
     ("/access-tokens/{id}", "access tokens of users"),
     ("/nodes", "nodes"),
     ("/nodes/{id}", "nodes"),
-    ("/sandboxes/{id}/logs", "logs of sandboxes"),
-    ("/v2/sandboxes/{id}/logs", "logs of sandboxes"),
 ];
 
 pub(crate) fn routes<D: Door>() -> Router<E2b> {

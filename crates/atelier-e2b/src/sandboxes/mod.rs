@@ -6,6 +6,7 @@ pub(crate) mod create;
 pub(crate) mod fork;
 pub(crate) mod life;
 pub(crate) mod list;
+pub(crate) mod logs;
 pub(crate) mod metrics;
 pub(crate) mod network;
 pub(crate) mod show;

@@ -290,6 +290,13 @@ pub struct ProcessInfo {
     /// Ours: how it ended, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<EndEvent>,
+    /// Ours: when it began and when it ended, in milliseconds since 1970; only where those that
+    /// ended are asked for as well.
+    #[serde(rename = "startedAt", with = "int64", skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<u64>,
+    /// See above.
+    #[serde(rename = "endedAt", with = "int64", skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<u64>,
 }
 
 /// Processes.

@@ -19,6 +19,7 @@ mod table;
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, Notify};
@@ -46,6 +47,8 @@ pub(super) struct Process {
     /// Wakes whoever waits for its exit or for the end of its output.
     changed: Notify,
     outputs: RefCell<Vec<Output>>,
+    started: SystemTime,
+    ended: Cell<Option<SystemTime>>,
 }
 
 /// How a process ended.
@@ -79,6 +82,21 @@ impl Process {
             pid: self.pid,
             tag: self.tag.clone(),
             end: self.end.borrow().clone(),
+            started_at: None,
+            ended_at: None,
+        }
+    }
+
+    /// The same with its times, which callers of E2B's protocol know nothing of.
+    fn info_with_times(&self) -> ProcessInfo {
+        let millis = |time: SystemTime| {
+            let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+            u64::try_from(since.as_millis()).unwrap_or(0)
+        };
+        ProcessInfo {
+            started_at: Some(millis(self.started)),
+            ended_at: self.ended.get().map(millis),
+            ..self.info()
         }
     }
 }

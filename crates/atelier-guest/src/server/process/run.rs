@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
@@ -97,6 +97,7 @@ pub(super) async fn supervise(
     wait_for_output(&process).await;
     process.stdin.borrow_mut().take();
     process.terminal.borrow_mut().take();
+    process.ended.set(Some(SystemTime::now()));
     *process.end.borrow_mut() = Some(end_event(exit, process.spool.written()));
     server.processes.retire(&process);
     process.spool.wake();

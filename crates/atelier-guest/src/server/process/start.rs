@@ -173,6 +173,8 @@ fn adopt(
         end: std::cell::RefCell::default(),
         changed: tokio::sync::Notify::new(),
         outputs: std::cell::RefCell::new(vec![Output::default(); outputs.len()]),
+        started: std::time::SystemTime::now(),
+        ended: std::cell::Cell::default(),
     };
     Ok((Rc::new(process), outputs))
 }

@@ -70,11 +70,13 @@ impl Table {
 
     pub(super) fn list(&self, with_ended: bool) -> Vec<ProcessInfo> {
         self.forget_old();
-        let mut all: Vec<_> = self.running.borrow().values().map(|it| it.info()).collect();
-        if with_ended {
-            all.extend(self.ended.borrow().iter().map(|(_, process)| process.info()));
+        let running = self.running.borrow();
+        if !with_ended {
+            return running.values().map(|process| process.info()).collect();
         }
-        all
+        let ended = self.ended.borrow();
+        let ended = ended.iter().map(|(_, process)| process);
+        running.values().chain(ended).map(|process| process.info_with_times()).collect()
     }
 
     pub(super) fn running(&self) -> Vec<Rc<Process>> {
