@@ -3,5 +3,6 @@
 //! They come from PyPI and npm into cargo's folder for tests. The SDK's own test-suite is not run
 //! here: `tests/e2b/run` does that, where a checkout of it is.
 
+mod code;
 mod sdk;
 mod walk;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Done, Lab};
 
 /// How long an installation or a walk may take.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(400);
 
 /// A file that belongs to the tests of the SDKs.
 pub fn ours(name: &str) -> PathBuf {
@@ -57,9 +57,8 @@ fn end_of(mut child: std::process::Child, said: &str) -> Done {
     Done::of(std::process::Output { status, stdout, stderr })
 }
 
-/// A folder for a release, and whether it is still to be filled. The lock is held until the
-/// installation is done: tests run side by side.
-fn folder(name: &str, install: impl FnOnce(&Path)) -> PathBuf {
+/// A folder that is filled once. The lock is held until that is done: tests run side by side.
+pub fn folder(name: &str, install: impl FnOnce(&Path)) -> PathBuf {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&home).unwrap();
     let lock = fs::File::create(home.join("lock")).unwrap();
@@ -84,14 +83,24 @@ pub fn python(packages: &[&str]) -> PathBuf {
     home.join("venv/bin/python")
 }
 
-/// A folder into which npm installed a release of the JS SDK.
-pub fn javascript(version: &str) -> PathBuf {
-    folder(&format!("npm-e2b-{version}"), |home| {
+/// A Node.js that the JS SDK runs on: this machine's, or one that npm installs.
+pub fn node() -> PathBuf {
+    let version = Command::new("node").arg("--version").output();
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let major = |text: &String| text.trim().trim_start_matches('v').split('.').next()?.parse().ok();
+    if version.ok().as_ref().and_then(major).is_some_and(|major: u32| major >= 22 || major == 20) {
+        return "node".into();
+    }
+    npm("node@22").join("node_modules/.bin/node")
+}
+
+/// A folder into which npm installed a package.
+pub fn npm(package: &str) -> PathBuf {
+    folder(&format!("npm-{package}"), |home| {
         fs::write(home.join("package.json"), "{\"private\":true}").unwrap();
         let mut npm = Command::new("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--silent", &format!("e2b@{version}")]);
-        npm.current_dir(home);
-        succeed(&mut npm, "install Node.js 20.18 or newer with npm, and is its registry reachable?");
+        npm.args(["install", "--no-audit", "--no-fund", "--silent", package]).current_dir(home);
+        succeed(&mut npm, "install npm (apt-get install npm), and is its registry reachable?");
     })
 }
 

@@ -44,31 +44,48 @@ FORMATS = {
     "e2b/data": "data",
     "e2b/chart": "chart",
 }
-# Tables are sent as columns too, and figures as what they show, so that clients can draw them.
+# Tables are sent as columns too, and figures as what they show, so that clients can draw them. An
+# image that is saved is a result as well.
 PYTHON_SETUP = """
 def _atelier_setup():
-    import json
+    import json, sys
+    from IPython.display import display as show
     from IPython.core.formatters import BaseFormatter
     from traitlets import ObjectName, Unicode
     display = get_ipython().display_formatter
-    def add(kind, name, modules, type_name, convert):
+    def add(kind, name, module, type_name, convert):
         class Formatter(BaseFormatter):
             format_type = Unicode(kind)
             print_method = ObjectName(name)
             _return_type = dict
-        formatter = Formatter(parent=display)
-        for module in modules:
-            formatter.for_type_by_name(module, type_name, convert)
-        display.formatters[kind] = formatter
+            # Not a printer that is registered by type: matplotlib takes those for figures away.
+            def __call__(self, value):
+                own = getattr(sys.modules.get(module), type_name, None)
+                if own is None or not isinstance(value, own):
+                    return super().__call__(value)
+                try:
+                    return convert(value)
+                except Exception:
+                    return None
+        display.formatters[kind] = Formatter(parent=display)
     def columns(frame):
         values = lambda name: json.loads(frame[name].to_json(orient="values", date_format="iso"))
         return {str(name): values(name) for name in frame.columns}
-    add("e2b/data", "_repr_e2b_data_", ("pandas", "pandas.core.frame"), "DataFrame", columns)
-    try:
+    def chart(figure):
         from e2b_charts import chart_figure_to_dict
+        return chart_figure_to_dict(figure)
+    add("e2b/data", "_repr_e2b_data_", "pandas", "DataFrame", columns)
+    add("e2b/chart", "_repr_e2b_chart_", "matplotlib.figure", "Figure", chart)
+    try:
+        from PIL.Image import Image
     except ImportError:
         return
-    add("e2b/chart", "_repr_e2b_chart_", ("matplotlib.figure",), "Figure", chart_figure_to_dict)
+    save = Image.save
+    def save_and_show(image, to, *args, **options):
+        if isinstance(to, str):
+            show(image)
+        return save(image, to, *args, **options)
+    Image.save = save_and_show
 _atelier_setup()
 del _atelier_setup
 """

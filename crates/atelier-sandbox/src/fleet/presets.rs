@@ -32,7 +32,8 @@ const USER: &str = "set -e; id user >/dev/null 2>&1 || useradd -m -s /bin/bash -
 const INTERPRETER: &str = "/opt/atelier/interpreter.py";
 const PACKAGES: &str = "set -e; python3 -m venv /opt/interpreter; \
     /opt/interpreter/bin/pip install --no-cache-dir \
-      ipykernel jupyter_client tornado e2b-charts numpy pandas matplotlib";
+      ipykernel jupyter_client tornado bash_kernel e2b-charts numpy pandas matplotlib pillow; \
+    /opt/interpreter/bin/python -m bash_kernel.install --sys-prefix";
 
 const PRESETS: &[Preset] = &[
     Preset {
