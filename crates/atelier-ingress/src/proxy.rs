@@ -118,6 +118,7 @@ impl Ingress {
         let mut upstream = self.upstreams.find(&to).await?;
         let held =
             Held { guard: upstream.guard.take(), in_flight: client.in_flight, line: client.line };
+        let leaves = upstream.leaves.take();
         let sent = {
             let head = Outgoing::new(parts, &host, upgrade.as_ref(), &upstream, &body)?.from(
                 client.peer.address,
@@ -125,7 +126,15 @@ impl Ingress {
                 self.options.trust_forwarded,
             );
             let place = (upstream.key.as_str(), &*upstream.dial);
-            send(&self.pool, &self.options, place, body, || head.make()).await
+            let sent = send(&self.pool, &self.options, place, body, || head.make());
+            match leaves {
+                None => sent.await,
+                Some(leaves) => tokio::select! {
+                    biased;
+                    sent = sent => sent,
+                    refusal = leaves => return Err(refusal),
+                },
+            }
         };
         sent.and_then(|(response, wire)| {
             self.finish(response, wire, upgrade, upstream, held, &client.life)

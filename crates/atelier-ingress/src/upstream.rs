@@ -69,6 +69,9 @@ pub struct Upstream {
     pub remove_headers: Vec<HeaderName>,
     /// Dropped when the answer, or the upgraded connection, has ended.
     pub guard: Option<Box<dyn Any + Send>>,
+    /// Ends when the upstream will not answer any more, with what the client is told unless the answer
+    /// has begun.
+    pub leaves: Option<BoxFuture<'static, Refusal>>,
 }
 
 impl Upstream {
@@ -81,6 +84,7 @@ impl Upstream {
             set_headers: Vec::new(),
             remove_headers: Vec::new(),
             guard: None,
+            leaves: None,
         }
     }
 }

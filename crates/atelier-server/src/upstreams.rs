@@ -10,9 +10,11 @@ use atelier_ingress::{
     BoxFuture, Destination, Dial, Failure, Refusal, Stream, Upstream, Upstreams,
 };
 use atelier_run::Workshop;
-use atelier_sandbox::{Entrance, Fleet, Guest};
+use atelier_sandbox::{Entrance, Fleet, FleetEvent, Guest};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
+use tokio::sync::broadcast::{self, error::RecvError};
+use uuid::Uuid;
 
 /// The port of the guest itself, in the E2B protocol's numbering.
 pub(crate) const GUEST_PORT: u16 = 49983;
@@ -113,9 +115,14 @@ impl Places {
         port: u16,
         to: &Destination<'_>,
     ) -> Result<Upstream, Refusal> {
+        // From before it is entered, so that no pause is missed.
+        let events = self.fleet.events();
         if port == GUEST_PORT {
             let entrance = self.fleet.enter(id, false).await.map_err(|p| unreachable(id, &p))?;
-            return guest(entrance, to);
+            let leaves = leaves(self.fleet.clone(), entrance.id, events);
+            let mut upstream = guest(entrance, to)?;
+            upstream.leaves = Some(leaves);
+            return Ok(upstream);
         }
         // Before it is entered: whoever may not reach it must not wake it either.
         let token = self.fleet.traffic_token(id).map_err(|p| unreachable(id, &p))?;
@@ -129,6 +136,7 @@ impl Places {
         let key = format!("{}:{port}", entrance.id);
         let dial = ToGuest { guest: entrance.guest, port: Some(port) };
         let mut upstream = Upstream::new(key, Arc::new(dial));
+        upstream.leaves = Some(leaves(self.fleet.clone(), entrance.id, events));
         upstream.host = entrance.request_host.map(|h| h.replace("${PORT}", &port.to_string()));
         for name in [TRAFFIC_TOKEN, SANDBOX_ID, SANDBOX_PORT] {
             upstream.remove_headers.push(HeaderName::from_static(name));
@@ -154,6 +162,29 @@ impl Places {
             }
         }
     }
+}
+
+/// Ends when a sandbox is paused, and nothing wakes it, while a request waits for its answer.
+fn leaves(
+    fleet: Arc<Fleet>,
+    id: Uuid,
+    mut events: broadcast::Receiver<FleetEvent>,
+) -> BoxFuture<'static, Refusal> {
+    Box::pin(async move {
+        loop {
+            match events.recv().await {
+                Ok((own, "paused")) if own == id => {}
+                Ok(_) => continue,
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+            // One that traffic wakes is woken by this request as well.
+            let id = id.simple().to_string();
+            if let Err(problem) = fleet.enter(&id, false).await {
+                return unreachable(&id, &problem);
+            }
+        }
+    })
 }
 
 /// The guest itself checks its own token. What only we may tell it is refused here.

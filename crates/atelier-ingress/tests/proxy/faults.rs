@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use atelier_ingress::Options;
+use atelier_ingress::{Options, Refusal};
 use http_body_util::BodyExt;
-use hyper::Response;
 use hyper::body::Incoming;
+use hyper::{Response, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -33,6 +33,25 @@ async fn an_upstream_that_dies_in_its_answer_breaks_the_clients() {
         assert!(is_broken(answer).await, "{head} over HTTP/2");
         place.quiet().await;
     }
+}
+
+#[tokio::test]
+async fn a_request_whose_upstream_leaves_is_told_so() {
+    let place = Place::new().await;
+    let server = raw_server(|mut stream| async move {
+        read_head(&mut stream).await;
+        std::future::pending().await
+    })
+    .await;
+    place.lead("app.test", server.address);
+    *place.table.change.lock().unwrap() = Some(|upstream| {
+        let gone = Refusal::text(StatusCode::BAD_GATEWAY, "it was not found");
+        upstream.leaves = Some(Box::pin(std::future::ready(gone)));
+    });
+    let answer = place.http1().await.send_request(get("/")).await.unwrap();
+    assert_eq!(answer.status(), 502);
+    assert_eq!(text(answer).await, "it was not found\n");
+    place.quiet().await;
 }
 
 async fn is_broken(answer: hyper::Result<Response<Incoming>>) -> bool {
