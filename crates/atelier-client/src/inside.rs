@@ -1,10 +1,13 @@
 //! The guest of a sandbox, reached through the control plane. What it is asked is the caller's
 //! business.
 
+use std::path::Path;
+
 use atelier_api::API_ROOT;
-use atelier_api::sandbox::GUEST_PATH;
+use atelier_api::sandbox::{GUEST_PATH, SandboxDetail};
 use atelier_api::session::VERSION_HEADER;
 use atelier_guest::client::{Address, Guest, GuestError};
+use uuid::Uuid;
 
 use crate::{Client, ClientError, Endpoint, request};
 
@@ -39,6 +42,14 @@ impl Client {
             other => other.into_problem().into(),
         }
     }
+}
+
+/// The guest of a sandbox whose folder lies beside the control plane's socket.
+pub(crate) fn near(control_plane: &Path, sandbox: &SandboxDetail) -> Option<Guest> {
+    let id: Uuid = sandbox.sandbox.id.parse().ok()?;
+    let folder = control_plane.with_file_name("sandboxes").join(id.to_string());
+    let socket = folder.join("guest.sock");
+    socket.exists().then(|| Guest::new(socket).with_token(sandbox.access_token.clone()))
 }
 
 fn prefix(sandbox: &str) -> String {

@@ -65,8 +65,23 @@ pub struct OutsideRequest {
     /// meanwhile.
     #[serde(default, with = "wire::maybe_path")]
     pub pid_file: Option<PathBuf>,
+    /// An overlay for the program, in a mount namespace of its own that follows the host's: with the
+    /// program it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<Overlay>,
     /// The process that asks: nothing is started for one that is gone.
     pub parent: u32,
+}
+
+/// An overlay that the launcher mounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overlay {
+    /// The options of the mount: `lowerdir=...,upperdir=...,workdir=...`.
+    pub options: String,
+    /// Where it is mounted.
+    #[serde(with = "wire::path")]
+    pub target: PathBuf,
 }
 
 /// How a program is joined to the network stack.

@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::Mode;
@@ -122,8 +123,14 @@ impl Instance {
     }
 }
 
+/// This boot of the machine, read once: no process outlives it.
 fn boot() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+    static BOOT: OnceLock<String> = OnceLock::new();
+    if let Some(boot) = BOOT.get() {
+        return Ok(boot.clone());
+    }
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+    Ok(BOOT.get_or_init(|| boot).clone())
 }
 
 /// State and start time. The name in parentheses may hold anything, parentheses too.

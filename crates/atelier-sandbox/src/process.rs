@@ -33,6 +33,27 @@ pub(crate) fn end(instance: &Instance, group: &Cgroup) -> io::Result<()> {
     descriptors.iter().try_for_each(wait)
 }
 
+/// Tells whether a sandbox's first process still runs, by one system call: it is asked for each
+/// request.
+#[derive(Debug)]
+pub struct Watch(Option<OwnedFd>);
+
+impl Watch {
+    /// Of a sandbox, which may have ended already.
+    pub(crate) fn of(instance: &Instance) -> Self {
+        // Opened first: what is looked at then is the process that the descriptor is of.
+        let descriptor = pidfd(instance.init.pid).ok();
+        Self(descriptor.filter(|_| instance.is_alive()))
+    }
+
+    /// Whether it runs.
+    pub(crate) fn runs(&self) -> bool {
+        let Some(descriptor) = &self.0 else { return false };
+        let mut fds = [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)];
+        matches!(poll(&mut fds, PollTimeout::ZERO), Ok(0))
+    }
+}
+
 /// Waits for the end of a process.
 pub(crate) async fn ended(pid: i32) {
     let Ok(descriptor) = pidfd(pid) else { return };

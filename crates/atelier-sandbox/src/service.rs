@@ -80,6 +80,8 @@ pub struct Live {
     pub used: Arc<Mutex<Instant>>,
     /// Limits that had been met when it was found or started.
     pub met: LimitEvents,
+    /// Whether it still runs.
+    watch: Arc<process::Watch>,
 }
 
 impl Sandboxes {
@@ -241,7 +243,7 @@ impl Sandboxes {
     pub fn live(&self, id: Uuid) -> Option<Live> {
         let slot = self.slots().get(&id).cloned()?;
         let live = slot.live().clone();
-        live.filter(|live| live.running.instance.is_alive())
+        live.filter(|live| live.watch.runs())
     }
 
     /// Whether somebody starts or stops the sandbox at this moment.
@@ -342,7 +344,8 @@ impl Sandboxes {
         let guest = self.runtime(runtime)?.guest(&self.folders(id));
         let met = running.cgroup.events();
         let used = Arc::new(Mutex::new(Instant::now()));
-        let live = Live { running, guest, used, met };
+        let watch = Arc::new(process::Watch::of(&running.instance));
+        let live = Live { running, guest, used, met, watch };
         *self.slot(id).live() = Some(live.clone());
         if let Some(this) = self.this.upgrade() {
             let pid = live.running.instance.init.pid;

@@ -39,6 +39,11 @@ impl Inside<'_> {
         Ok(self.as_user(self.plane.guest(&self.sandbox).await?))
     }
 
+    /// The same for bytes in large numbers, by the shortest way.
+    pub(crate) async fn guest_near(&self) -> Result<Guest, Failure> {
+        Ok(self.as_user(self.plane.guest_near(&self.sandbox).await?))
+    }
+
     fn again(&self) -> Guest {
         self.as_user(self.plane.guest_again(&self.sandbox))
     }

@@ -13,6 +13,7 @@ mod renew;
 mod root;
 mod settings;
 mod system;
+mod warm;
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -69,6 +70,9 @@ fn run(settings: &Settings) -> io::Result<()> {
         reap_all: true,
         ..ServeOptions::default()
     };
+    if settings.warm {
+        warm::up();
+    }
     println!("{READY}");
     serve_on(listener, options)
 }

@@ -5,6 +5,8 @@
 pub struct Settings {
     /// `atelier.trial`: only show that the machine boots.
     pub trial: bool,
+    /// `atelier.warm`: use the disk before serving, for a machine of which copies will be made.
+    pub warm: bool,
     /// `atelier.port`: the TCP port to serve on.
     pub port: u16,
     /// `atelier.vsock`: the vsock port to serve on, instead of TCP.
@@ -43,6 +45,7 @@ impl Settings {
         };
         Self {
             trial: line.split_whitespace().any(|word| word == "atelier.trial"),
+            warm: line.split_whitespace().any(|word| word == "atelier.warm"),
             port: get("port").and_then(|it| it.parse().ok()).unwrap_or(49_983),
             vsock: get("vsock").and_then(|it| it.parse().ok()),
             mtu: get("mtu").and_then(|it| it.parse().ok()),
@@ -61,11 +64,11 @@ mod tests {
 
     #[test]
     fn settings_are_found_among_the_kernels_own() {
-        let line = "console=ttyS0 atelier.port=80 atelier.mtu=1500 atelier.disks=vda,vdb quiet\n";
+        let line = "console=ttyS0 atelier.warm atelier.port=80 atelier.mtu=1500 atelier.disks=vda,vdb quiet\n";
         let settings = Settings::parse(line);
         assert_eq!((settings.port, settings.mtu, settings.vsock), (80, Some(1500), None));
         assert_eq!(settings.disks, Some(("vda".into(), "vdb".into())));
-        assert!(!settings.trial);
+        assert!(settings.warm && !settings.trial);
         assert_eq!(settings.off, Off::Power);
     }
 

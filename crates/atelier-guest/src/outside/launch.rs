@@ -27,7 +27,7 @@ use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, chdir, dup2_stdin, dup2_stdout, execvpe, getegid, geteuid, setsid};
 
-use super::{GUEST_SOCKET, LINK, LinkKind, OutsideRequest};
+use super::{GUEST_SOCKET, LINK, LinkKind, OutsideRequest, Overlay};
 
 /// Where programs are looked for.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -251,6 +251,9 @@ fn prepare(
     if let Some(link) = link {
         fcntl(link, FcntlArg::F_SETFD(FdFlag::empty())).step("hand the link over")?;
     }
+    if let Some(overlay) = &request.overlay {
+        mount_overlay(overlay)?;
+    }
     if let Some(pid_file) = &request.pid_file {
         match std::fs::remove_file(pid_file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -302,14 +305,27 @@ const ROOT_NAMESPACE_SIGN: &str = "/proc/sys/net/core/rmem_default";
 
 /// Covers the sign, in a mount namespace that follows the host's.
 fn hide_sign() -> Result<()> {
-    let (nothing, slash) = (None::<&Path>, Path::new("/"));
+    let nothing = None::<&Path>;
     let cover = || {
-        unshare(CloneFlags::CLONE_NEWNS)?;
-        mount(nothing, slash, nothing, MsFlags::MS_REC | MsFlags::MS_SLAVE, nothing)?;
-        let folder = Path::new(ROOT_NAMESPACE_SIGN).parent().unwrap_or(slash);
+        own_mounts()?;
+        let folder = Path::new(ROOT_NAMESPACE_SIGN).parent().unwrap_or(Path::new("/"));
         mount(Some("none"), folder, Some("tmpfs"), MsFlags::MS_RDONLY, nothing)
     };
     cover().step("hide the host's network settings")
+}
+
+/// A mount namespace that follows the host's.
+fn own_mounts() -> nix::Result<()> {
+    let nothing = None::<&Path>;
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    mount(nothing, Path::new("/"), nothing, MsFlags::MS_REC | MsFlags::MS_SLAVE, nothing)
+}
+
+fn mount_overlay(overlay: &Overlay) -> Result<()> {
+    let (kind, options) = (Some("overlay"), Some(overlay.options.as_str()));
+    own_mounts().step("make a mount namespace")?;
+    mount(kind, &overlay.target, kind, MsFlags::empty(), options)
+        .at("mount the image's layers at", &overlay.target)
 }
 
 /// A network namespace of our own. An ordinary user has no power over one without a user namespace,

@@ -3,6 +3,7 @@
 //! This file knows how the server starts and stops; `router.rs` what it answers to.
 
 mod auth;
+mod file_body;
 mod files;
 mod filesystem;
 mod host;

@@ -1,6 +1,6 @@
 //! Bodies of responses, and the few shapes that every path answers in.
 
-use std::io::{self, Read};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -11,10 +11,8 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::file_body::FileBody;
 use crate::wire::{ConnectError, STREAM_TYPE, UNARY_TYPE, end_frame};
-
-/// Bytes of a file that are read at once.
-const BLOCK: usize = 64 << 10;
 
 /// The body of a response.
 pub(super) enum Reply {
@@ -22,8 +20,8 @@ pub(super) enum Reply {
     Whole(Bytes),
     /// Messages of a stream.
     Stream(mpsc::Receiver<Bytes>),
-    /// What a file holds: as many bytes as were promised, or all there are.
-    File(Box<dyn Read>, Option<u64>),
+    /// What a file holds.
+    File(FileBody),
 }
 
 impl Body for Reply {
@@ -40,16 +38,16 @@ impl Body for Reply {
             Self::Stream(messages) => {
                 messages.poll_recv(context).map(|message| message.map(|it| Ok(Frame::data(it))))
             }
-            Self::File(file, left) => Poll::Ready(
-                block(file.as_mut(), left).map(|block| block.map(Frame::data)).transpose(),
-            ),
+            Self::File(file) => {
+                Poll::Ready(file.next().map(|block| block.map(Frame::data)).transpose())
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
-            Self::File(_, left) => *left == Some(0),
+            Self::File(file) => file.left() == Some(0),
             Self::Stream(_) => false,
         }
     }
@@ -57,32 +55,10 @@ impl Body for Reply {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::File(_, Some(left)) => SizeHint::with_exact(*left),
-            _ => SizeHint::default(),
+            Self::File(file) => file.left().map(SizeHint::with_exact).unwrap_or_default(),
+            Self::Stream(_) => SizeHint::default(),
         }
     }
-}
-
-fn block(file: &mut dyn Read, left: &mut Option<u64>) -> io::Result<Option<Bytes>> {
-    let want = left.map_or(BLOCK, |left| usize::try_from(left).unwrap_or(BLOCK).min(BLOCK));
-    if want == 0 {
-        return Ok(None);
-    }
-    let mut bytes = vec![0; want];
-    let read = match file.read(&mut bytes) {
-        Ok(read) => read,
-        // A device that has nothing to say now.
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-        Err(error) => return Err(error),
-    };
-    bytes.truncate(read);
-    if let Some(left) = left {
-        if read == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was cut short"));
-        }
-        *left -= read as u64;
-    }
-    Ok((read > 0).then(|| bytes.into()))
 }
 
 /// A response with a status, a type and bytes.

@@ -40,6 +40,7 @@ impl Scene {
             env: [("WORD".to_owned(), "as told".to_owned())].into(),
             cwd: "/".into(),
             pid_file: None,
+            overlay: None,
             parent: std::process::id(),
         };
         Self { folder, request, user: None }

@@ -103,6 +103,8 @@ impl FirecrackerRuntime {
             runtime: NAME,
             words: ready.place.command(),
             link: LinkKind::Wire,
+            mtu: None,
+            overlay: None,
             pid_file: None,
             cwd: Some(ready.place.folder().to_owned()),
         };

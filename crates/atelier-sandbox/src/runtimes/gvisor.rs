@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use atelier_api::system::{Check, Verdict};
-use atelier_guest::outside::LinkKind;
+use atelier_guest::outside::{LinkKind, Overlay};
 use serde_json::{Value, json};
 
 use crate::runtime::{BoxFuture, Capabilities, Running, Runtime, StartRequest};
@@ -24,12 +24,6 @@ const GUEST: &str = "/.atelier-guest";
 /// Ways to run that `runsc` knows, the better first: `ptrace` is slow, and what releases before 2023
 /// have. Not `kvm`: on a machine that is a virtual one itself it may spin for ever.
 const PLATFORMS: [&str; 2] = ["systrap", "ptrace"];
-/// Assembles the root in a mount namespace of its own, so that nothing is left when it ends, and
-/// runs the rest. `runsc` of 2022 can't read newer kernels' files of network settings: with none to
-/// read it takes its own defaults.
-const ASSEMBLE: &str = "set -e; mount --make-rslave /; \
-    mount -t tmpfs -o size=4k none /proc/sys/net/core; \
-    mount -t overlay -o \"$1\" overlay \"$2\"; shift 2; exec \"$@\"";
 
 /// The driver.
 #[derive(Debug)]
@@ -69,11 +63,7 @@ impl GvisorRuntime {
         let pid_file = folder.join("runsc.pid");
         let _ = std::fs::remove_file(&pid_file);
         let id = request.spec.id.simple().to_string();
-        let mut words: Vec<OsString> =
-            ["unshare", "-m", "sh", "-c", ASSEMBLE, "sh"].map(OsString::from).into();
-        words.push(overlay(&layers, &upper, &work)?);
-        words.push(root.into());
-        words.extend(["runsc", "--root"].map(OsString::from));
+        let mut words: Vec<OsString> = ["runsc", "--root"].map(OsString::from).into();
         words.push(folder.join("runsc").into());
         words.extend(
             ["--network=sandbox", "--ignore-cgroups", "--file-access=exclusive", "--overlay=false"]
@@ -82,10 +72,13 @@ impl GvisorRuntime {
         words.push(format!("--platform={platform}").into());
         words.extend(["run", "--detach", "--pid-file"].map(OsString::from));
         words.extend([pid_file.clone().into(), "--bundle".into(), bundle.into(), id.into()]);
+        let overlay = Overlay { options: overlay(&layers, &upper, &work)?, target: root };
         let program = Program {
             runtime: "gvisor",
             words,
             link: LinkKind::Tap,
+            mtu: None,
+            overlay: Some(overlay),
             pid_file: Some(pid_file),
             cwd: None,
         };
@@ -146,7 +139,7 @@ impl GvisorRuntime {
 }
 
 /// The overlay's options. A path with what separates options would be taken apart by the kernel.
-fn overlay(layers: &[PathBuf], upper: &Path, work: &Path) -> Result<OsString, SandboxError> {
+fn overlay(layers: &[PathBuf], upper: &Path, work: &Path) -> Result<String, SandboxError> {
     let text = |path: &Path| {
         let text = path.to_str().filter(|text| !text.contains([',', ':', '\\']));
         text.map(str::to_owned).ok_or_else(|| {
@@ -164,7 +157,7 @@ fn overlay(layers: &[PathBuf], upper: &Path, work: &Path) -> Result<OsString, Sa
     if options.len() > 4000 {
         return Err(failed(&format!("the image has too many layers for it: {}", layers.len())));
     }
-    Ok(options.into())
+    Ok(options)
 }
 
 fn failed(reason: &dyn std::fmt::Display) -> SandboxError {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use atelier_guest::client::Guest;
-use atelier_guest::outside::{LinkKind, OutsideRequest};
+use atelier_guest::outside::{LinkKind, OutsideRequest, Overlay};
 
 use crate::SandboxError;
 use crate::runtime::{Running, StartRequest};
@@ -26,6 +26,10 @@ pub(super) struct Program {
     pub(super) words: Vec<OsString>,
     /// How it is joined to the network.
     pub(super) link: LinkKind,
+    /// The MTU of the link, when it is not the kind's own.
+    pub(super) mtu: Option<u16>,
+    /// What is mounted for it.
+    pub(super) overlay: Option<Overlay>,
     /// The file in which it leaves the id of the process that counts.
     pub(super) pid_file: Option<PathBuf>,
     /// The folder that it starts in, if that is not the sandbox's.
@@ -43,7 +47,7 @@ pub(super) async fn start(
         dir: folder.to_owned(),
         cgroups: request.cgroup.dirs.clone(),
         link: program.link,
-        mtu: None,
+        mtu: program.mtu,
         // Whoever opens the device itself has a guest that is reached by vsock.
         guest_port: (program.link != LinkKind::Wire).then_some(GUEST_PORT),
         policy: request.spec.policy.clone(),
@@ -51,6 +55,7 @@ pub(super) async fn start(
         env: BTreeMap::from([("PATH".into(), PATH.into()), ("HOME".into(), "/".into())]),
         cwd: program.cwd.unwrap_or_else(|| folder.to_owned()),
         pid_file: program.pid_file,
+        overlay: program.overlay,
         parent: std::process::id(),
     };
     launcher::run(program.runtime, guest, "outside", &input, request).await

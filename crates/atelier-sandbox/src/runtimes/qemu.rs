@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use atelier_api::system::Check;
 use atelier_guest::outside::LinkKind;
+use atelier_net::Addresses;
 use atelier_vm::qemu::{Accelerator, LAYER, Qemu, State, Templates};
-use atelier_vm::{BootFiles, Kernel, layer};
+use atelier_vm::{BootFiles, Kernel, Machine, layer};
 
 use crate::runtime::{BoxFuture, Capabilities, Running, Runtime, StartRequest, Target};
 use crate::runtimes::launcher;
 use crate::runtimes::outside::{self, Program};
 use crate::runtimes::size::{blocking, size};
-use crate::{SandboxError, guest_binary};
+use crate::{SandboxError, SandboxSpec, guest_binary};
 
 /// A boot under emulation on a busy machine takes long.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
@@ -74,8 +75,19 @@ impl QemuRuntime {
         let host = self.host().await?;
         let base = request.images.disk(image).await?.path;
         let (words, begin) = self.prepare(&host, &base, request).await?;
-        let program =
-            Program { runtime: "qemu", words, link: LinkKind::Pair, pid_file: None, cwd: None };
+        let mtu = match &begin {
+            Begin::State(state) => state.machine().mtu,
+            Begin::Boot => sized(request.spec).0.mtu,
+        };
+        let program = Program {
+            runtime: "qemu",
+            words,
+            link: LinkKind::Pair,
+            mtu: u16::try_from(mtu).ok(),
+            overlay: None,
+            pid_file: None,
+            cwd: None,
+        };
         let running = outside::start(program, &self.guest, request).await?;
         let dir = request.folders.root().to_owned();
         let woken = blocking(move || match begin {
@@ -98,7 +110,7 @@ impl QemuRuntime {
     ) -> Result<(Vec<std::ffi::OsString>, Begin), SandboxError> {
         let (host, base) = (host.clone(), base.to_owned());
         let (dir, cache) = (request.folders.root().to_owned(), self.cache.clone());
-        let (machine, disk) = size(request.spec);
+        let (machine, disk) = sized(request.spec);
         let saved = request.state.map(Path::to_owned);
         blocking(move || {
             let disk_file = dir.join(LAYER);
@@ -131,6 +143,13 @@ impl QemuRuntime {
         })
         .await
     }
+}
+
+/// The machine, and the bytes of its disk. Its link takes the largest packets that fit a frame: each
+/// is a system call on both sides, so what counts is how few there are.
+fn sized(spec: &SandboxSpec) -> (Machine, u64) {
+    let (machine, disk) = size(spec);
+    (Machine { mtu: u32::from(Addresses::MTU_TAP), ..machine }, disk)
 }
 
 impl Runtime for QemuRuntime {

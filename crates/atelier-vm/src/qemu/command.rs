@@ -1,12 +1,15 @@
 //! Command lines of QEMU.
 
 use std::ffi::OsString;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use atelier_net::Addresses;
 
 use super::state::{Kept, Note};
 use super::{Accelerator, Qemu};
+use crate::VmError;
 use crate::error::Result;
 use crate::kernel::BootFiles;
 use crate::machine::{Machine, command_line, mac};
@@ -22,8 +25,9 @@ pub const LAYER: &str = "layer";
 pub const SOCKET: &str = "qmp.sock";
 
 /// What QEMU may keep of translated code in MiB; without a limit it is up to 1 GiB for each
-/// machine.
-const TRANSLATED: u32 = 128;
+/// machine. It is most of what an idle one has for itself, and what does not fit is translated
+/// again.
+const TRANSLATED: u32 = 16;
 
 /// Where a machine's memory is.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +67,7 @@ impl Qemu {
         dir: &Path,
         machine: &Machine,
     ) -> Result<Vec<OsString>> {
+        forget_last(dir)?;
         Note::of(self, accelerator, machine, Kept::Stream).write(dir)?;
         Ok(self.words(&Request {
             accelerator,
@@ -136,10 +141,30 @@ impl Qemu {
     }
 }
 
+/// Removes what a machine that ran in `dir` before has left: its console says that it is ready, and
+/// its socket leads nowhere.
+pub(super) fn forget_last(dir: &Path) -> Result<()> {
+    for name in [CONSOLE, SOCKET] {
+        let path = dir.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(VmError::io("removing", path)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// What a machine's kernel is told.
 pub(super) fn boot_line(boot: &BootFiles, accelerator: Accelerator, machine: &Machine) -> String {
     let rest = format!("reboot=t atelier.port={} atelier.mtu={}", machine.port, machine.mtu);
     command_line(boot, accelerator == Accelerator::Tcg, &rest)
+}
+
+/// A kernel's line with one word more for our guest, before what is init's.
+pub(super) fn with_word(line: &str, word: &str) -> String {
+    line.replacen(" quiet ", &format!(" quiet {word} "), 1)
 }
 
 fn memory(words: &mut Words, memory: Memory<'_>, mib: u64) {

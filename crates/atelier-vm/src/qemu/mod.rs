@@ -113,7 +113,7 @@ impl Qemu {
     /// in the error.
     pub fn wait_ready(&self, dir: &Path, limit: Duration) -> Result<()> {
         wait_console(&dir.join(CONSOLE), READY, limit, || None)?;
-        let mut qmp = Qmp::connect(dir)?;
+        let mut qmp = Qmp::connect_soon(dir, || None)?;
         qmp.keep_console(CONSOLE_KEPT)
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::command::{LAYER, Memory, Request};
+use super::command::{LAYER, Memory, Request, forget_last};
 use super::qmp::Qmp;
 use super::{Accelerator, Qemu};
 use crate::VmError;
@@ -173,6 +173,7 @@ impl Qemu {
     /// When the state is of another QEMU, or the disk is full.
     pub fn revive(&self, state: &State, base: &Path, dir: &Path) -> Result<Vec<OsString>> {
         self.check(state)?;
+        forget_last(dir)?;
         copy_sparse(&state.folder.join(LAYER), &dir.join(LAYER))?;
         state.note.write(dir)?;
         let memory = state.folder.join(MEMORY);

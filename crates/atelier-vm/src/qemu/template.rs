@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::command::{CONSOLE, LAYER, Memory, Request, boot_line};
+use super::command::{CONSOLE, LAYER, Memory, Request, boot_line, with_word};
 use super::qmp::Qmp;
 use super::state::{Kept, MEMORY, Note, STATE, State};
 use super::{Accelerator, Qemu, READY, wait_console};
@@ -18,7 +18,7 @@ use crate::layer;
 use crate::machine::{Machine, processor};
 
 /// Changes when templates of earlier versions of this crate must not be used any more.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
 /// After it serves, a guest has a few things to settle; what it does here no copy has to.
 const SETTLE: Duration = Duration::from_millis(300);
@@ -99,7 +99,7 @@ impl Qemu {
         let words = self.words(&Request {
             accelerator,
             machine,
-            boot: Some((boot, boot_line(boot, accelerator, machine))),
+            boot: Some((boot, with_word(&boot_line(boot, accelerator, machine), "atelier.warm"))),
             memory: Memory::File(&memory),
             base: Some(base),
             dir,

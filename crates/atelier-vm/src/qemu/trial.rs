@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::command::{CONSOLE, Memory, Request, boot_line};
+use super::command::{CONSOLE, Memory, Request, boot_line, with_word};
 use super::{Accelerator, Qemu, wait_console};
 use crate::VmError;
 use crate::command::Monitor;
@@ -76,8 +76,7 @@ impl Qemu {
     /// Boots a machine without disks, which goes off when it has come up.
     fn trial(&self, accelerator: Accelerator, boot: &BootFiles, dir: &Path) -> Result<()> {
         let machine = Machine { cpus: 1, memory_mib: 256, port: 0, mtu: 1500 };
-        let line =
-            boot_line(boot, accelerator, &machine).replacen("quiet", "quiet atelier.trial", 1);
+        let line = with_word(&boot_line(boot, accelerator, &machine), "atelier.trial");
         drop(fs::remove_file(dir.join(CONSOLE)));
         let words = self.words(&Request {
             accelerator,

@@ -152,6 +152,7 @@ pub fn run(words: Vec<OsString>, dir: tempfile::TempDir) -> Running {
         env: BTreeMap::new(),
         cwd: dir.path().to_owned(),
         pid_file: None,
+        overlay: None,
         parent: std::process::id(),
     };
     let mut child = Command::new(guest())

@@ -78,7 +78,7 @@ pub(crate) fn run(args: &CpArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let plane = context.control_plane()?;
     let inside = Inside { plane: &plane, sandbox, user: args.user.clone() };
     context.wait(working("copying", async {
-        let guest = inside.guest().await?;
+        let guest = inside.guest_near().await?;
         match (from, to) {
             (End::Here(from), End::Inside { path, .. }) => {
                 copy::copy_in(&guest, from, path).await?;

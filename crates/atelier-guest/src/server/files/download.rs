@@ -14,6 +14,7 @@ use hyper::header::{
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use nix::sys::statfs::fstatfs;
 
+use super::super::file_body::FileBody;
 use super::super::reply::Reply;
 use super::super::router::Query;
 use super::super::state::Server;
@@ -55,7 +56,9 @@ fn serve(server: &Server, headers: &HeaderMap, query: &Query) -> Result<Response
         })?;
     let mut response = match (encoding, size) {
         (Encoding::Gzip, _) => compressed(file),
-        (Encoding::Identity, None) => Response::new(Reply::File(Box::new(file), None)),
+        (Encoding::Identity, None) => {
+            Response::new(Reply::File(FileBody::new(Box::new(file), None)))
+        }
         (Encoding::Identity, Some(size)) => part(file, &wanted(range, size), size)?,
     };
     let headers = response.headers_mut();
@@ -95,7 +98,7 @@ fn open(path: &Path) -> Result<(File, Option<u64>), Refusal> {
 
 fn compressed(file: File) -> Response<Reply> {
     let reader: Box<dyn Read> = Box::new(GzEncoder::new(file, Compression::fast()));
-    let mut response = Response::new(Reply::File(reader, None));
+    let mut response = Response::new(Reply::File(FileBody::new(reader, None)));
     response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     response
 }
@@ -111,7 +114,7 @@ fn part(mut file: File, wanted: &Wanted, size: u64) -> Result<Response<Reply>, R
         file.seek(SeekFrom::Start(from))
             .map_err(|error| (unsatisfiable, format!("the file cannot be sought in: {error}")))?;
     }
-    let mut response = Response::new(Reply::File(Box::new(file), Some(length)));
+    let mut response = Response::new(Reply::File(FileBody::new(Box::new(file), Some(length))));
     response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if *wanted != Wanted::All {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
