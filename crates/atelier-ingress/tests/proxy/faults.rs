@@ -40,7 +40,7 @@ async fn a_request_whose_upstream_leaves_is_told_so() {
     let place = Place::new().await;
     let server = raw_server(|mut stream| async move {
         read_head(&mut stream).await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     })
     .await;
     place.lead("app.test", server.address);

@@ -19,6 +19,8 @@ use crate::wire::{
 
 /// Messages that wait for a slow reader; what is behind them waits in the spool.
 const QUEUE: usize = 2;
+/// How long the answer to a kill waits for the process's end.
+const KILL_WAIT: std::time::Duration = std::time::Duration::from_millis(500);
 /// The highest signal number of Linux.
 const LAST_SIGNAL: i32 = 64;
 
@@ -39,7 +41,7 @@ pub(in super::super) async fn call(
             let request: SendInputRequest = unary(body).await?;
             input::send(&*server.processes.find(&request.process)?, &request.input).await?;
         }
-        "SendSignal" => send_signal(server, &unary(body).await?)?,
+        "SendSignal" => send_signal(server, &unary(body).await?).await?,
         "CloseStdin" => {
             let request: SelectorMessage = unary(body).await?;
             input::close(&*server.processes.find(&request.process)?).await?;
@@ -107,13 +109,17 @@ fn update(server: &Server, request: &UpdateRequest) -> Result<(), ConnectError> 
         .map_err(|error| ConnectError::internal(format!("error resizing tty: {error}")))
 }
 
-fn send_signal(server: &Server, request: &SendSignalRequest) -> Result<(), ConnectError> {
+async fn send_signal(server: &Server, request: &SendSignalRequest) -> Result<(), ConnectError> {
     let process = server.processes.find(&request.process)?;
     let number = request.signal.0;
     if !(1..=LAST_SIGNAL).contains(&number) {
         return Err(ConnectError::invalid(format!("{number} is no signal")));
     }
     if signal::send(&process, number) {
+        if number == libc::SIGKILL {
+            // Whoever looks for it afterwards finds it gone, unless the kernel takes its time.
+            let _ = tokio::time::timeout(KILL_WAIT, super::run::wait_for_exit(&process)).await;
+        }
         Ok(())
     } else {
         Err(ConnectError::not_found(format!("process with pid {} ended", process.pid)))

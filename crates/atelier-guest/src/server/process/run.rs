@@ -103,7 +103,7 @@ pub(super) async fn supervise(
     process.spool.wake();
 }
 
-async fn wait_for_exit(process: &Process) -> Exit {
+pub(super) async fn wait_for_exit(process: &Process) -> Exit {
     loop {
         let changed = process.changed.notified();
         if let Some(exit) = process.exit.get() {
