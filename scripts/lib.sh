@@ -42,7 +42,7 @@ need_for_tests() {
     need python3=python3 node=nodejs npm=npm debootstrap=debootstrap mkfs.ext4=e2fsprogs ip=iproute2 setpriv=util-linux ps=procps \
         busybox=busybox-static docker-registry=docker-registry ssh=openssh-client rsync=rsync \
         buildah=buildah mkfs.erofs=erofs-utils htpasswd=apache2-utils newuidmap=uidmap \
-        qemu-system-x86_64=qemu-system-x86 kmod=kmod curl=curl openssl=openssl
+        qemu-system-x86_64=qemu-system-x86 runsc=runsc kmod=kmod curl=curl openssl=openssl
     python3 -c 'import ensurepip' 2>/dev/null || install_packages python3-venv
     [ -n "$(find /boot -name 'vmlinuz-*' -print -quit 2>/dev/null)" ] \
         || install_packages "linux-image-cloud-$(dpkg --print-architecture)"

@@ -13,6 +13,7 @@ mod names;
 mod network;
 mod pause;
 mod run;
+mod runtimes;
 mod scale;
 mod snapshot;
 mod ssh;
