@@ -69,6 +69,10 @@ pub struct OutsideRequest {
     /// program it is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlay: Option<Overlay>,
+    /// Whether the program gets no huge pages: one of which many run, and each uses a little of what
+    /// it maps.
+    #[serde(default)]
+    pub small_pages: bool,
     /// The process that asks: nothing is started for one that is gone.
     pub parent: u32,
 }

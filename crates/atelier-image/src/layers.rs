@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::usage::disk_usage;
 use crate::files::{Flush, write_whole};
+use crate::settle::Work;
 use crate::store::{Temp, lock};
 use crate::{Image, ImageError, ImageStore, LayerId, Result};
 
@@ -98,27 +99,8 @@ impl ImageStore {
     }
 
     /// In the background: measures a layer, waits until it is on the disk, and notes both.
-    fn settle(&self, folder: PathBuf, mut info: LayerInfo) {
-        let root = self.root().to_owned();
-        let note = move |folder: &Path, info: &LayerInfo| {
-            // It may have been removed meanwhile.
-            if let Ok(_lock) = lock(&root, FlockOperation::LockShared)
-                && folder.exists()
-            {
-                let _ = write_info(folder, info);
-            }
-        };
-        std::thread::spawn(move || {
-            if info.size_bytes.is_none() {
-                info.size_bytes = measure(&folder);
-                note(&folder, &info);
-            }
-            let flushed = crate::files::beneath::open_root(&folder).and_then(rustix::fs::syncfs);
-            if flushed.is_ok() {
-                info.unflushed = None;
-                note(&folder, &info);
-            }
-        });
+    fn settle(&self, folder: PathBuf, info: LayerInfo) {
+        self.inner.settler.soon(self.root(), Work::Layer(folder, info));
     }
 
     /// Forgets layers that may be half because the machine went down before they were on the disk.
@@ -149,7 +131,7 @@ impl ImageStore {
 
 const INFO: &str = "layer.json";
 
-fn measure(folder: &Path) -> Option<u64> {
+pub(crate) fn measure(folder: &Path) -> Option<u64> {
     disk_usage(&folder.join("tree")).ok()
 }
 
@@ -157,7 +139,7 @@ pub(crate) fn read_info(folder: &Path) -> Option<LayerInfo> {
     serde_json::from_slice(&std::fs::read(folder.join(INFO)).ok()?).ok()
 }
 
-fn write_info(folder: &Path, info: &LayerInfo) -> Result<()> {
+pub(crate) fn write_info(folder: &Path, info: &LayerInfo) -> Result<()> {
     let json = serde_json::to_vec(info).map_err(|e| ImageError::invalid(INFO, e))?;
     write_whole(&folder.join(INFO), &json, Flush::Elsewhere)
 }

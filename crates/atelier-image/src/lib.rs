@@ -23,6 +23,7 @@ mod records;
 mod reference;
 mod registry;
 mod remove;
+mod settle;
 mod store;
 mod tar;
 mod unpack;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::files::{Flush, write_whole};
 use crate::reference::{Reference, candidates, local_name};
+use crate::settle::Work;
 use crate::{Image, ImageConfig, ImageError, ImageId, ImageStore, LayerId, Result};
 
 /// The fewest digits of an id that stand for it.
@@ -92,10 +93,11 @@ impl ImageStore {
     pub(crate) fn keep(&self, record: &Record, names: &[Named]) -> Result<Image> {
         let json =
             serde_json::to_vec_pretty(record).map_err(|e| ImageError::invalid("image", e))?;
-        write_whole(&self.record_path(&record.id), &json, Flush::Soon)?;
+        write_whole(&self.record_path(&record.id), &json, Flush::Elsewhere)?;
         for name in names {
-            self.write_name(name, Flush::Soon)?;
+            self.write_name(name, Flush::Elsewhere)?;
         }
+        self.inner.settler.soon(self.root(), Work::Files);
         self.image(&record.id).ok_or_else(|| ImageError::NotHere(record.id.to_string()))
     }
 

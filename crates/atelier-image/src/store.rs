@@ -22,6 +22,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 
 use crate::files::beneath::open_root;
 use crate::files::remove::remove;
+use crate::settle::Settler;
 use crate::{ImageError, Result, StoreOptions};
 
 /// The images of a home. Cheap to clone.
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     /// What is being made right now, by name, so that it is made once.
     busy: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     pub http: tokio::sync::OnceCell<crate::registry::Clients>,
+    pub settler: Settler,
 }
 
 impl ImageStore {
@@ -69,6 +71,7 @@ impl ImageStore {
                 _session_lock: fd,
                 busy: Mutex::default(),
                 http: tokio::sync::OnceCell::new(),
+                settler: Settler::default(),
             }),
         };
         store.drop_unflushed()?;

@@ -251,6 +251,9 @@ fn prepare(
     if let Some(link) = link {
         fcntl(link, FcntlArg::F_SETFD(FdFlag::empty())).step("hand the link over")?;
     }
+    if request.small_pages {
+        nix::sys::prctl::set_thp_disable(true).step("do without huge pages")?;
+    }
     if let Some(overlay) = &request.overlay {
         mount_overlay(overlay)?;
     }

@@ -41,6 +41,7 @@ impl Scene {
             cwd: "/".into(),
             pid_file: None,
             overlay: None,
+            small_pages: false,
             parent: std::process::id(),
         };
         Self { folder, request, user: None }

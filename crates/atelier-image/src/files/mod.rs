@@ -17,8 +17,6 @@ use crate::ImageError;
 pub(crate) enum Flush {
     /// Before the call returns.
     Now,
-    /// Soon, in the background: whoever makes a snapshot must not wait for a disk.
-    Soon,
     /// Somebody else sees to it.
     Elsewhere,
 }
@@ -34,9 +32,6 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8], flush: Flush) -> Result<(),
             file.sync_all()?;
         }
         std::fs::rename(&aside, path)?;
-        if flush == Flush::Soon {
-            std::thread::spawn(move || file.sync_all());
-        }
         Ok(())
     };
     write().map_err(|error| {

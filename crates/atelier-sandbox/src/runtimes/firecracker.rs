@@ -104,6 +104,7 @@ impl FirecrackerRuntime {
             words: ready.place.command(),
             link: LinkKind::Wire,
             mtu: None,
+            small_pages: false,
             overlay: None,
             pid_file: None,
             cwd: Some(ready.place.folder().to_owned()),

@@ -78,6 +78,7 @@ impl GvisorRuntime {
             words,
             link: LinkKind::Tap,
             mtu: None,
+            small_pages: false,
             overlay: Some(overlay),
             pid_file: Some(pid_file),
             cwd: None,

@@ -28,6 +28,8 @@ pub(super) struct Program {
     pub(super) link: LinkKind,
     /// The MTU of the link, when it is not the kind's own.
     pub(super) mtu: Option<u16>,
+    /// Whether it gets no huge pages.
+    pub(super) small_pages: bool,
     /// What is mounted for it.
     pub(super) overlay: Option<Overlay>,
     /// The file in which it leaves the id of the process that counts.
@@ -56,6 +58,7 @@ pub(super) async fn start(
         cwd: program.cwd.unwrap_or_else(|| folder.to_owned()),
         pid_file: program.pid_file,
         overlay: program.overlay,
+        small_pages: program.small_pages,
         parent: std::process::id(),
     };
     launcher::run(program.runtime, guest, "outside", &input, request).await

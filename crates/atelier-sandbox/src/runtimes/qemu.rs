@@ -84,6 +84,8 @@ impl QemuRuntime {
             words,
             link: LinkKind::Pair,
             mtu: u16::try_from(mtu).ok(),
+            // What is emulated has its memory for translated code; what is not is faster with them.
+            small_pages: host.accelerator == Accelerator::Tcg,
             overlay: None,
             pid_file: None,
             cwd: None,

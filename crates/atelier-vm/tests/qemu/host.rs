@@ -153,6 +153,7 @@ pub fn run(words: Vec<OsString>, dir: tempfile::TempDir) -> Running {
         cwd: dir.path().to_owned(),
         pid_file: None,
         overlay: None,
+        small_pages: false,
         parent: std::process::id(),
     };
     let mut child = Command::new(guest())
