@@ -24,7 +24,9 @@ fn main() {
     }
     println!("cargo:rerun-if-changed={}", workspace.join("Cargo.lock").display());
     let guest = build(&workspace);
-    println!("cargo:rustc-env=ATELIER_GUEST={}", guest.display());
+    let size = std::fs::metadata(&guest).expect("the guest was built").len();
+    println!("cargo:rustc-env=ATELIER_GUEST={}", packed(&guest).display());
+    println!("cargo:rustc-env=ATELIER_GUEST_SIZE={size}");
     println!("cargo:rustc-env=ATELIER_GUEST_HASH={}", hash(&guest));
 }
 
@@ -67,6 +69,18 @@ fn build(workspace: &Path) -> PathBuf {
     let status = command.status().expect("cargo runs");
     assert!(status.success(), "the guest does not build: see above");
     target_dir.join(triple).join("guest").join("atelier-guest")
+}
+
+/// The file compressed, which is less than half of it.
+fn packed(path: &Path) -> PathBuf {
+    let out = std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
+    let packed = PathBuf::from(out).join("guest.gz");
+    let target = std::fs::File::create(&packed).expect("OUT_DIR can be written");
+    let mut writer = flate2::write::GzEncoder::new(target, flate2::Compression::best());
+    let mut guest = std::fs::File::open(path).expect("the guest was built");
+    std::io::copy(&mut guest, &mut writer).expect("the guest is packed");
+    writer.finish().expect("the guest is packed");
+    packed
 }
 
 /// FNV-1a over the file: it only tells one build's file from another's.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::digest::Digest;
 use crate::files::copy::{Origin, copy_tree};
+use crate::layers::Size;
 use crate::records::{Named, Record};
 use crate::reference::local_name;
 use crate::store::Temp;
@@ -48,7 +49,7 @@ impl ImageStore {
         let parent = self.get(parent.as_str())?;
         let made = self.temp()?;
         fill(&made, upper, take)?;
-        self.publish(&layer, &made, false)?;
+        self.publish(&layer, &made, false, Size::Later)?;
         let record = Record {
             id: local_id(&layers, &change),
             digest: None,
@@ -69,7 +70,7 @@ impl ImageStore {
         let _pin = self.pin(std::slice::from_ref(&layer))?;
         let made = self.temp()?;
         copy_tree(root, &new_tree(&made)?, Origin::Files)?;
-        self.publish(&layer, &made, false)?;
+        self.publish(&layer, &made, false, Size::Now)?;
         let record = root_record(vec![layer], &format!("import of {}", root.display()));
         let named = name.map(|name| Named { name, id: record.id.clone(), digest: None });
         self.keep(&record, named.as_slice())

@@ -27,6 +27,15 @@ pub(crate) struct LayerInfo {
     pub unflushed: Option<String>,
 }
 
+/// When a layer is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// Before it is there.
+    Now,
+    /// Afterwards: somebody waits for a snapshot.
+    Later,
+}
+
 /// Keeps layers from being collected until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Pin {
@@ -84,9 +93,17 @@ impl ImageStore {
 
     /// Puts a finished layer (`tree/` in `made`) into the store. When somebody was faster, theirs
     /// stays. The caller has pinned it.
-    pub(crate) fn publish(&self, layer: &LayerId, made: &Temp, opaque: bool) -> Result<()> {
-        // A layer made here is a snapshot somebody waits for: it is measured afterwards.
-        let size_bytes = if layer.is_local() { None } else { measure(made.path()) };
+    pub(crate) fn publish(
+        &self,
+        layer: &LayerId,
+        made: &Temp,
+        opaque: bool,
+        size: Size,
+    ) -> Result<()> {
+        let size_bytes = match size {
+            Size::Now => measure(made.path()),
+            Size::Later => None,
+        };
         let info = LayerInfo { size_bytes, opaque, unflushed: boot_id() };
         write_info(made.path(), &info)?;
         let folder = self.layer_folder(layer);

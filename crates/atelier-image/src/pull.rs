@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::commit::new_tree;
 use crate::digest::{Digest, Hashing};
+use crate::layers::Size;
 use crate::manifest::{Descriptor, Document, Manifest, RawConfig, choose};
 use crate::platform::Platform;
 use crate::records::Named;
@@ -200,7 +201,7 @@ impl ImageStore {
         let tree = new_tree(&made)?;
         let done = unpack(archive, &tree, budget, Content::Layer).map_err(LayerError::of(layer))?;
         diff_id.matches(format!("the layer {layer}, unpacked,"), &done.diff_id)?;
-        self.publish(layer, &made, done.opaque)
+        self.publish(layer, &made, done.opaque, Size::Now)
     }
 
     /// A folder with the file `blob`, whose digest is what it should be.

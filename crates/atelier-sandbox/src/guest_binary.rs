@@ -1,14 +1,18 @@
 //! The guest that this binary carries within it, unpacked once for each version.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use flate2::read::GzDecoder;
+
 use crate::SandboxError;
 
-/// The static guest, built by `build.rs`.
+/// The static guest, built and packed (gzip) by `build.rs`.
 static GUEST: &[u8] = include_bytes!(env!("ATELIER_GUEST"));
+/// How many bytes it unpacks to, in decimal digits.
+const SIZE: &str = env!("ATELIER_GUEST_SIZE");
 /// A hash of its contents, part of the file's name: a new version never writes over a file
 /// that runs.
 const HASH: &str = env!("ATELIER_GUEST_HASH");
@@ -19,7 +23,7 @@ const HASH: &str = env!("ATELIER_GUEST_HASH");
 /// When the folder can't be written.
 pub(crate) fn unpack(bin: &Path) -> Result<PathBuf, SandboxError> {
     let path = bin.join(format!("atelier-guest-{HASH}"));
-    if fs::metadata(&path).is_ok_and(|m| m.len() == GUEST.len() as u64) {
+    if fs::metadata(&path).is_ok_and(|m| m.len().to_string() == SIZE) {
         return Ok(path);
     }
     fs::create_dir_all(bin).map_err(SandboxError::io("making", bin))?;
@@ -31,7 +35,7 @@ pub(crate) fn unpack(bin: &Path) -> Result<PathBuf, SandboxError> {
         .mode(0o755)
         .open(&fresh)
         .map_err(SandboxError::io("making", &fresh))?;
-    file.write_all(GUEST).map_err(SandboxError::io("writing", &fresh))?;
+    io::copy(&mut GzDecoder::new(GUEST), &mut file).map_err(SandboxError::io("writing", &fresh))?;
     drop(file);
     fs::rename(&fresh, &path).map_err(SandboxError::io("naming", &path))?;
     Ok(path)

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::commit::{new_tree, root_record};
 use crate::digest::Digest;
+use crate::layers::Size;
 use crate::manifest::RawConfig;
 use crate::records::Named;
 use crate::reference::local_name;
@@ -140,7 +141,7 @@ impl ImageStore {
             unpack(file, &tree, budget, Content::Root).map_err(LayerError::of(path.display()))?;
         let layer = LayerId::new(&done.diff_id);
         let _pin = self.pin(std::slice::from_ref(&layer))?;
-        self.publish(&layer, &made, false)?;
+        self.publish(&layer, &made, false, Size::Now)?;
         let record = root_record(vec![layer], "import of a root filesystem");
         let named = name.map(|name| Named { name, id: record.id.clone(), digest: None });
         self.keep(&record, named.as_slice())
