@@ -2,15 +2,19 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
-use atelier_api::Problem;
 use atelier_api::sandbox::{SandboxDetail, SandboxOptions, SandboxState};
+use atelier_api::{ExitCode, Problem};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::record::Record;
 use super::{Entry, Fleet, broken, conflict, store};
+
+/// How long a guest may take to answer; an emulated machine on a busy host takes long.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Fleet {
     /// Makes a sandbox and starts it.
@@ -97,9 +101,21 @@ impl Fleet {
         };
         // It wants to see the token that it has; one that was just started has none yet.
         let before = self.secret.token("guest", record.token_of.unwrap_or(record.id));
-        let done = guest.clone().with_token(before).init(&settings).await;
-        done.map_err(|e| crate::SandboxError::from(e).into())
+        let guest = guest.clone().with_token(before);
+        match tokio::time::timeout(PATIENCE, guest.init(&settings)).await {
+            Ok(done) => done.map_err(|e| crate::SandboxError::from(e).into()),
+            Err(_) => Err(silent(record)),
+        }
     }
+}
+
+fn silent(record: &Record) -> Problem {
+    Problem::new(
+        "sandbox.silent",
+        ExitCode::Engine,
+        format!("the guest of the sandbox {} does not answer", record.label()),
+    )
+    .hint("its log may say why: 'atelier doctor', or start it again")
 }
 
 /// 32 random bytes, in Base64.

@@ -61,10 +61,11 @@ impl GvisorRuntime {
         let text = self.config(&root, request).to_string();
         std::fs::write(&config, text).map_err(SandboxError::io("writing", &config))?;
         let pid_file = folder.join("runsc.pid");
-        let _ = std::fs::remove_file(&pid_file);
+        let state = folder.join("runsc");
+        forget_last(&state)?;
         let id = request.spec.id.simple().to_string();
         let mut words: Vec<OsString> = ["runsc", "--root"].map(OsString::from).into();
-        words.push(folder.join("runsc").into());
+        words.push(state.into());
         words.extend(
             ["--network=sandbox", "--ignore-cgroups", "--file-access=exclusive", "--overlay=false"]
                 .map(OsString::from),
@@ -136,6 +137,16 @@ impl GvisorRuntime {
                 { "type": "network", "path": "/proc/self/ns/net" }
             ] }
         })
+    }
+}
+
+/// Removes what `runsc` noted of the last run: it starts nothing of which it knows.
+fn forget_last(state: &Path) -> Result<(), SandboxError> {
+    match std::fs::remove_dir_all(state) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(SandboxError::io("removing", state)(error))
+        }
+        _ => Ok(()),
     }
 }
 

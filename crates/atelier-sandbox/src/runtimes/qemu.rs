@@ -92,6 +92,8 @@ impl QemuRuntime {
         };
         let running = outside::start(program, &self.guest, request).await?;
         let dir = request.folders.root().to_owned();
+        // A guest that goes on serves already: whoever asks it first will hear.
+        let served = matches!(begin, Begin::State(_));
         let woken = blocking(move || match begin {
             Begin::State(state) => host.qemu.wake(&state, &dir),
             Begin::Boot => host.qemu.wait_ready(&dir, BOOT_LIMIT),
@@ -99,6 +101,9 @@ impl QemuRuntime {
         if let Err(error) = woken.await {
             let _ = running.instance.kill();
             return Err(error);
+        }
+        if served {
+            return Ok(running);
         }
         outside::answered("qemu", &self.guest(request.folders), running, request, BOOT_LIMIT).await
     }

@@ -27,7 +27,7 @@ pub const SOCKET: &str = "qmp.sock";
 /// What QEMU may keep of translated code in MiB; without a limit it is up to 1 GiB for each
 /// machine. It is most of what an idle one has for itself; with less than a first command needs,
 /// that one is translated twice.
-const TRANSLATED: u32 = 24;
+const TRANSLATED: u32 = 20;
 
 /// Where a machine's memory is.
 #[derive(Debug, Clone, Copy)]
