@@ -244,7 +244,7 @@ operation! {
     (ImageRemoveInput) -> ImagesRemoved, |i| i.image.clone()
 }
 operation! {
-    /// Removes images that nothing uses.
+    /// Removes images that nothing uses, and warm machines that were not used for a week.
     ImagePrune: "image.prune" Post "/images/prune" Change
     (ImagePruneInput) -> ImagesRemoved, |_i| String::new()
 }

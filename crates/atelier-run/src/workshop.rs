@@ -241,7 +241,7 @@ fn limits(missing: Option<(&str, &str)>) -> Check {
 pub fn probe_machine() -> Vec<Check> {
     let place = std::env::temp_dir().join(format!("atelier-probe-{}", std::process::id()));
     let checks = match atelier_sandbox::runtimes(&place, &place) {
-        Ok(runtimes) => runtimes.iter().flat_map(|r| r.probe()).collect(),
+        Ok(runtimes) => runtimes.iter().flat_map(|r| r.examine()).collect(),
         Err(_) => Vec::new(),
     };
     let _ = std::fs::remove_dir_all(place);

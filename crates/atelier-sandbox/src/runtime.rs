@@ -4,8 +4,9 @@
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
+use std::time::Duration;
 
-use atelier_api::system::Check;
+use atelier_api::system::{Check, Verdict};
 use atelier_guest::client::Guest;
 use atelier_image::{Image, ImageStore};
 use atelier_launch::Instance;
@@ -31,9 +32,35 @@ pub trait Runtime: Send + Sync + std::fmt::Debug {
     fn isolation(&self) -> &'static str;
     /// What this machine has and lacks for it.
     fn probe(&self) -> Vec<Check>;
+    /// Whether it needs programs that a machine need not have.
+    fn is_extra(&self) -> bool {
+        false
+    }
+    /// What this machine has and lacks for it, for somebody who did not ask for this runtime: that
+    /// an extra one can't run is no failure of the machine.
+    fn examine(&self) -> Vec<Check> {
+        let mut checks = self.probe();
+        for check in checks.iter_mut().filter(|check| check.verdict == Verdict::Failed) {
+            if self.is_extra() {
+                check.verdict = Verdict::Warning;
+                check.detail =
+                    format!("the runtime {} can't be used: {}", self.name(), check.detail);
+            }
+        }
+        checks
+    }
     /// Whether its sandboxes can mount overlays on this machine; it is tried.
     fn mounts_overlays(&self) -> bool {
         false
+    }
+    /// Removes what is kept to start sandboxes sooner, and was not used for `unused`; gives its
+    /// bytes. It is made again when it is wanted.
+    ///
+    /// # Errors
+    /// When a file can't be removed.
+    fn prune(&self, unused: Duration) -> Result<u64, SandboxError> {
+        let _ = unused;
+        Ok(0)
     }
     /// What its sandboxes can do.
     fn capabilities(&self) -> Capabilities;

@@ -175,7 +175,7 @@ impl Sandboxes {
     /// What every runtime says of this machine.
     #[must_use]
     pub fn probe(&self) -> Vec<Check> {
-        self.runtimes.iter().flat_map(|runtime| runtime.probe()).collect()
+        self.runtimes.iter().flat_map(|runtime| runtime.examine()).collect()
     }
 
     /// Whether workspaces can be layered here: whether a sandbox can mount overlays. Tried once.

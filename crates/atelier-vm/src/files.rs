@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Whence, lseek64};
@@ -53,6 +54,25 @@ pub(crate) fn make_once(folder: &Path, fill: impl FnOnce(&Path) -> Result<()>) -
         drop(fs::remove_dir_all(&fresh));
     }
     filled
+}
+
+/// Removes the folders in `folder` in which the file `mark` was not written for `unused`; gives the
+/// bytes that they took. A folder that is not there holds nothing.
+pub(crate) fn prune(folder: &Path, mark: &str, unused: Duration) -> Result<u64> {
+    let mut freed = 0;
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(0) };
+    for folder in entries.flatten().map(|entry| entry.path()) {
+        let used = fs::metadata(folder.join(mark)).and_then(|meta| meta.modified());
+        let Ok(used) = used else { continue };
+        if SystemTime::now().duration_since(used).is_ok_and(|since| since >= unused) {
+            let files = fs::read_dir(&folder).into_iter().flatten().flatten();
+            let taken = files.filter_map(|file| file.metadata().ok()).map(|m| m.blocks() * 512);
+            let taken: u64 = taken.sum();
+            fs::remove_dir_all(&folder).map_err(VmError::io("removing", &folder))?;
+            freed += taken;
+        }
+    }
+    Ok(freed)
 }
 
 /// Makes a folder that only we may look into.
@@ -144,6 +164,25 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+
+    #[test]
+    fn what_was_not_used_for_long_goes_and_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let hour = Duration::from_secs(3600);
+        for (name, age) in [("new", Some(Duration::ZERO)), ("old", Some(2 * hour)), ("other", None)]
+        {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join("memory"), [1; 8192]).unwrap();
+            if let Some(age) = age {
+                let mark = File::create(dir.path().join(name).join("used")).unwrap();
+                mark.set_modified(SystemTime::now() - age).unwrap();
+            }
+        }
+        assert!(prune(dir.path(), "used", hour).unwrap() >= 8192);
+        let left = |name: &str| dir.path().join(name).exists();
+        assert!(left("new") && !left("old") && left("other"));
+        assert_eq!(prune(&dir.path().join("nothing"), "used", hour).unwrap(), 0);
+    }
 
     #[test]
     fn holes_stay_holes_in_a_copy() {

@@ -1,6 +1,7 @@
 //! Operations on images, with what the fleet knows of their use.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use atelier_api::Problem;
 use atelier_api::image::{
@@ -11,6 +12,10 @@ use atelier_image::{BuildRequest, PullOptions, Removed};
 
 use super::{Fleet, broken, store};
 use crate::Root;
+
+/// How long a warm machine may be unused: a week, and what a start from it takes at most.
+const LONG_UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
+const JUST_USED: Duration = Duration::from_secs(300);
 
 impl Fleet {
     /// Lists images, the newest first.
@@ -98,15 +103,23 @@ impl Fleet {
         Ok(removed(tokio::task::spawn_blocking(remove).await.map_err(|e| broken(&e))??))
     }
 
-    /// Removes images that nothing uses.
+    /// Removes images that nothing uses, and warm machines that were not used for long.
     ///
     /// # Errors
     /// When a file can't be removed.
     pub async fn image_prune(&self, input: ImagePruneInput) -> Result<ImagesRemoved, Problem> {
         let used = self.images_in_use().await?;
         let images = self.image_store().clone();
-        let prune = move || images.prune(&|id| used.contains(&id.to_string()), input.all);
-        Ok(removed(tokio::task::spawn_blocking(prune).await.map_err(|e| broken(&e))??))
+        let (fleet, all) = (self.me()?, input.all);
+        let prune = move || -> Result<_, Problem> {
+            let mut done = removed(images.prune(&|id| used.contains(&id.to_string()), all)?);
+            let unused = if all { JUST_USED } else { LONG_UNUSED };
+            for runtime in fleet.sandboxes.runtimes() {
+                done.freed_bytes += runtime.prune(unused)?;
+            }
+            Ok(done)
+        };
+        tokio::task::spawn_blocking(prune).await.map_err(|e| broken(&e))?
     }
 
     /// Ids of images that a sandbox, a snapshot or a template starts from.

@@ -295,6 +295,10 @@ impl Runtime for FirecrackerRuntime {
         "a small virtual machine with its own kernel, on KVM"
     }
 
+    fn is_extra(&self) -> bool {
+        true
+    }
+
     fn probe(&self) -> Vec<Check> {
         let look = || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -317,6 +321,10 @@ impl Runtime for FirecrackerRuntime {
                 fixable: false,
             }]
         })
+    }
+
+    fn prune(&self, unused: Duration) -> Result<u64, SandboxError> {
+        Ok(self.templates().prune(unused)?)
     }
 
     fn capabilities(&self) -> Capabilities {

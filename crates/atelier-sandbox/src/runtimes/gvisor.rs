@@ -193,6 +193,10 @@ impl Runtime for GvisorRuntime {
         "gVisor's kernel in user space, over an image's files"
     }
 
+    fn is_extra(&self) -> bool {
+        true
+    }
+
     fn probe(&self) -> Vec<Check> {
         let check = |verdict, detail: String, remedy: Option<&str>| Check {
             name: "runsc".into(),

@@ -132,8 +132,7 @@ impl QemuRuntime {
                 },
                 None if disk_file.exists() => {}
                 None => {
-                    let templates = Templates::new(cache.join("templates"), cache.join("disks"));
-                    let state = templates.get(
+                    let state = templates(&cache).get(
                         &host.qemu,
                         host.accelerator,
                         &host.boot,
@@ -152,6 +151,10 @@ impl QemuRuntime {
     }
 }
 
+fn templates(cache: &Path) -> Templates {
+    Templates::new(cache.join("templates"), cache.join("disks"))
+}
+
 /// The machine, and the bytes of its disk. Its link takes the largest packets that fit a frame: each
 /// is a system call on both sides, so what counts is how few there are.
 fn sized(spec: &SandboxSpec) -> (Machine, u64) {
@@ -168,8 +171,16 @@ impl Runtime for QemuRuntime {
         "a virtual machine with its own kernel"
     }
 
+    fn is_extra(&self) -> bool {
+        true
+    }
+
     fn probe(&self) -> Vec<Check> {
         atelier_vm::qemu::probe(None, None, &self.guest, &self.cache)
+    }
+
+    fn prune(&self, unused: Duration) -> Result<u64, SandboxError> {
+        Ok(templates(&self.cache).prune(unused)?)
     }
 
     fn capabilities(&self) -> Capabilities {

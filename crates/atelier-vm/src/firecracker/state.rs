@@ -7,6 +7,7 @@
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::{getegid, geteuid};
 use serde::{Deserialize, Serialize};
@@ -181,6 +182,15 @@ impl Templates {
         let size = format!("{machine:?} {layer_size}");
         let words = [FORMAT, &boot.id, firecracker.version(), &processor(), &size];
         files::identity(&words, &[firecracker.program(), base])
+    }
+
+    /// Removes what was not used for `unused`, and gives its bytes. Machines that are copies of one
+    /// keep its memory until they end.
+    ///
+    /// # Errors
+    /// When a folder can't be removed.
+    pub fn prune(&self, unused: Duration) -> Result<u64> {
+        files::prune(&self.folder, USED, unused)
     }
 
     /// The template of that name, if it was made.

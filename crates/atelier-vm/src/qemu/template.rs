@@ -1,9 +1,9 @@
 //! Warm templates: machines that have booted once, of which sandboxes are copies. A copy answers in
 //! a tenth of the time that a boot takes, and shares the memory that it does not change.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::command::{CONSOLE, LAYER, Memory, Request, boot_line, with_word};
 use super::qmp::Qmp;
@@ -66,23 +66,13 @@ impl Templates {
         State::open(&folder)
     }
 
-    /// Removes what was not used for `unused`; of the others nothing. Machines that are copies of
-    /// one keep its memory until they end.
+    /// Removes what was not used for `unused`, and gives its bytes. Machines that are copies of one
+    /// keep its memory until they end.
     ///
     /// # Errors
     /// When the folder can't be read.
-    pub fn prune(&self, unused: Duration) -> Result<usize> {
-        let mut removed = 0;
-        let Ok(entries) = fs::read_dir(&self.folder) else { return Ok(0) };
-        for folder in entries.flatten().map(|entry| entry.path()) {
-            let used = fs::metadata(folder.join(USED)).and_then(|meta| meta.modified());
-            let Ok(used) = used else { continue };
-            if SystemTime::now().duration_since(used).is_ok_and(|since| since >= unused) {
-                fs::remove_dir_all(&folder).map_err(VmError::io("removing", &folder))?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
+    pub fn prune(&self, unused: Duration) -> Result<u64> {
+        files::prune(&self.folder, USED, unused)
     }
 }
 
