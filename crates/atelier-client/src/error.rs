@@ -58,6 +58,8 @@ impl ClientError {
                 e.kind(),
                 io::ErrorKind::NotFound
                     | io::ErrorKind::ConnectionRefused
+                    // It was killed, and its socket goes at this moment.
+                    | io::ErrorKind::ConnectionReset
                     | io::ErrorKind::NotADirectory
             )
         };

@@ -342,15 +342,22 @@ fn no_snapshot(name: &str) -> Problem {
 }
 
 fn no_memory(record: &Record, runs: bool) -> Problem {
-    let why = if runs {
-        format!("the runtime {} can't keep processes and memory", record.runtime)
-    } else {
-        "nothing runs in it".to_owned()
+    let why = match record.runtime.as_str() {
+        _ if !runs => "nothing runs in it",
+        "gvisor" => "its processes are in gVisor's kernel, whose checkpoints are not supported",
+        _ => {
+            "its processes are in this machine's kernel; CRIU, which could save them, is not supported"
+        }
     };
-    Problem::new(
+    let problem = Problem::new(
         "sandbox.no_memory",
         ExitCode::Configuration,
         format!("a snapshot of {} with its memory can't be taken: {why}", record.label()),
     )
-    .hint("take one of its files, or use a sandbox of the runtime qemu or firecracker")
+    .hint("take one of its files, or use a sandbox of the runtime qemu or firecracker");
+    if runs {
+        problem.hint("a pause keeps processes and memory as long as this machine runs")
+    } else {
+        problem
+    }
 }

@@ -16,7 +16,9 @@ use crate::runtimes::launcher;
 /// The port that the guest serves on inside.
 pub(super) const GUEST_PORT: u16 = 49983;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const PAUSE: Duration = Duration::from_millis(5);
+/// How long is waited before the guest is asked again: at first this, then more each time.
+const PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// A program to start.
 pub(super) struct Program {
@@ -73,6 +75,7 @@ pub(super) async fn answered(
     limit: Duration,
 ) -> Result<Running, SandboxError> {
     let until = tokio::time::Instant::now() + limit;
+    let mut pause = PAUSE;
     loop {
         let asked = tokio::time::timeout(Duration::from_secs(2), guest.health()).await;
         if matches!(asked, Ok(Ok(()))) {
@@ -84,7 +87,8 @@ pub(super) async fn answered(
             let why = if over { "its guest does not answer" } else { "it ended while it started" };
             return Err(failed(runtime, why, request));
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause + PAUSE).min(LONGEST_PAUSE);
     }
 }
 
