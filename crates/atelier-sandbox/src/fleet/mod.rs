@@ -27,7 +27,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use atelier_api::sandbox::{MetricsSample, SandboxState};
+use atelier_api::sandbox::MetricsSample;
 use atelier_api::{ExitCode, Problem};
 use atelier_guest::client::Guest;
 use atelier_image::ImageStore;
@@ -196,13 +196,8 @@ impl Fleet {
         let mut record = entry.record();
         change(&mut record);
         store::save(&self.store, &record).await?;
-        let folders = self.sandboxes.folders(entry.id);
-        let kept = match record.state {
-            SandboxState::Creating | SandboxState::Removing => kept::forget(folders.root()),
-            _ => kept::keep(folders.root(), &record),
-        };
+        kept::follow(self.sandboxes.folders(entry.id).root(), &record);
         *entry.lock() = record;
-        kept.map_err(SandboxError::io("writing the record below", folders.root()))?;
         Ok(())
     }
 
