@@ -27,6 +27,10 @@ use super::{Refusal, absolute, admit, refused};
 const MADE_UP: [i64; 7] =
     [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x6462_6720, 0x7472_6163, 0x7363_6673];
 
+/// Bytes up to which a file is read before its answer begins: one that is written over just then has
+/// another length than it had, not an answer that breaks off.
+const SMALL: u64 = 64 << 10;
+
 /// Answers with what a file holds.
 pub(in super::super) fn download<B>(server: &Server, request: &Request<B>) -> Response<Reply> {
     let query = Query::of(request.uri());
@@ -59,7 +63,10 @@ fn serve(server: &Server, headers: &HeaderMap, query: &Query) -> Result<Response
         (Encoding::Identity, None) => {
             Response::new(Reply::File(FileBody::new(Box::new(file), None)))
         }
-        (Encoding::Identity, Some(size)) => part(file, &wanted(range, size), size)?,
+        (Encoding::Identity, Some(size)) => match wanted(range, size) {
+            Wanted::All if size <= SMALL => at_once(file, size)?,
+            wanted => part(file, &wanted, size)?,
+        },
     };
     let headers = response.headers_mut();
     headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
@@ -96,11 +103,43 @@ fn open(path: &Path) -> Result<(File, Option<u64>), Refusal> {
     Ok((file, knows_size.then(|| found.size())))
 }
 
+/// A file up to the end that was seen first. One that grows would otherwise have bytes again after its
+/// end, which an encoder that has already written its last block waits for ever to get rid of.
+struct Once<F> {
+    file: F,
+    ended: bool,
+}
+
+impl<F: Read> Read for Once<F> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.ended {
+            return Ok(0);
+        }
+        let read = match self.file.read(into) {
+            // A device that has nothing to say now.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            read => read?,
+        };
+        self.ended = read == 0 && !into.is_empty();
+        Ok(read)
+    }
+}
+
 fn compressed(file: File) -> Response<Reply> {
-    let reader: Box<dyn Read> = Box::new(GzEncoder::new(file, Compression::fast()));
+    let reader = Box::new(GzEncoder::new(Once { file, ended: false }, Compression::fast()));
     let mut response = Response::new(Reply::File(FileBody::new(reader, None)));
     response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     response
+}
+
+fn at_once(file: File, size: u64) -> Result<Response<Reply>, Refusal> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    file.take(size).read_to_end(&mut bytes).map_err(|error| {
+        (StatusCode::INTERNAL_SERVER_ERROR, format!("error reading the file: {error}"))
+    })?;
+    let mut response = Response::new(Reply::Whole(bytes.into()));
+    response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    Ok(response)
 }
 
 fn part(mut file: File, wanted: &Wanted, size: u64) -> Result<Response<Reply>, Refusal> {
@@ -144,4 +183,29 @@ fn disposition(path: &Path) -> HeaderValue {
         format!("inline; filename*=utf-8''{encoded}")
     };
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("inline"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file to which somebody writes after its end was read.
+    struct Grows(Vec<&'static [u8]>);
+
+    impl Read for Grows {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            self.0.pop().map_or(Ok(0), |mut part| part.read(into))
+        }
+    }
+
+    #[test]
+    fn a_file_that_grows_while_it_is_compressed_ends_where_its_end_was_seen() {
+        let grows = Grows(vec![b"later", b"", b"first"]);
+        let once = Once { file: grows, ended: false };
+        let mut compressed = Vec::new();
+        GzEncoder::new(once, Compression::fast()).read_to_end(&mut compressed).unwrap();
+        let mut plain = String::new();
+        flate2::read::GzDecoder::new(&*compressed).read_to_string(&mut plain).unwrap();
+        assert_eq!(plain, "first");
+    }
 }
