@@ -102,7 +102,7 @@ impl Upstreams for Places {
             None => named_sandbox(to.headers),
         };
         match sandbox {
-            Some((id, port)) => port_closed(&id, port),
+            Some((id, port)) => no_answer(&id, port, failure),
             None => Refusal::text(StatusCode::BAD_GATEWAY, format!("{}: {failure}", to.host)),
         }
     }
@@ -245,8 +245,15 @@ fn unreachable(id: &str, problem: &Problem) -> Refusal {
     Refusal::json(StatusCode::BAD_GATEWAY, body.to_string())
 }
 
-fn port_closed(id: &str, port: u16) -> Refusal {
-    let message = "The sandbox is running but port is not open";
+/// What is told of a port that cannot be reached, and of one that takes connections and does not
+/// answer: these are two faults to look for.
+fn no_answer(id: &str, port: u16, failure: &Failure) -> Refusal {
+    let message = match failure {
+        Failure::Broken(_) => format!("The sandbox is running and its port is open, but {failure}"),
+        Failure::Unreachable(_) | Failure::TimedOut(_) => {
+            "The sandbox is running but port is not open".to_owned()
+        }
+    };
     let body = json!({ "sandboxId": id, "message": message, "port": port, "code": 502 });
     Refusal::json(StatusCode::BAD_GATEWAY, body.to_string())
 }
@@ -298,5 +305,15 @@ mod tests {
         assert_eq!(named_sandbox(&headers), Some(("abc".into(), 8080)));
         headers.insert(SANDBOX_PORT, HeaderValue::from_static("many"));
         assert_eq!(named_sandbox(&headers), None);
+    }
+
+    #[test]
+    fn a_port_that_breaks_off_is_not_called_closed() {
+        let said =
+            |failure| String::from_utf8(no_answer("abc", 80, &failure).body.to_vec()).unwrap();
+        let closed = said(Failure::Unreachable(io::Error::other("refused")));
+        assert!(closed.contains("port is not open"), "{closed}");
+        let broken = said(Failure::Broken("it broke off".into()));
+        assert!(broken.contains("port is open, but no valid answer: it broke off"), "{broken}");
     }
 }

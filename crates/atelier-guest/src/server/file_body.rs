@@ -62,12 +62,7 @@ impl FileBody {
         if bytes.len() < want {
             bytes.resize(want, 0);
         }
-        let length = match self.file.read(bytes.get_mut(..want).unwrap_or_default()) {
-            Ok(read) => read,
-            // A device that has nothing to say now.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => return Err(error),
-        };
+        let length = silent_at_end(self.file.read(bytes.get_mut(..want).unwrap_or_default()))?;
         if let Some(left) = &mut self.left {
             if length == 0 {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was cut short"));
@@ -76,6 +71,14 @@ impl FileBody {
         }
         let block = Block { bytes, length, home: self.spare.clone() };
         Ok((length > 0).then(|| Bytes::from_owner(block)))
+    }
+}
+
+/// A device that has nothing to say now is at its end.
+pub(super) fn silent_at_end(read: io::Result<usize>) -> io::Result<usize> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        read => read,
     }
 }
 

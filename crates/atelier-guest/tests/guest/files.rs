@@ -1,5 +1,7 @@
 //! Files: contents and entries.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use atelier_api::Fault;
 use atelier_guest::wire::FileType;
 
@@ -37,6 +39,46 @@ async fn files_of_proc_that_claim_to_be_empty_are_read() {
     assert!(status.starts_with(b"Name:\tatelier-guest"));
     let size = running.guest.read("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size").await;
     assert!(size.is_err() || !size.unwrap().is_empty());
+}
+
+/// The status of a read over a connection of its own; none when it was closed without an answer.
+fn status_of_read(running: &Running, path: &str, headers: &str) -> Option<u16> {
+    let request =
+        format!("GET /files?path={path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+    let answer = running.exchange(request.as_bytes());
+    String::from_utf8_lossy(&answer).split(' ').nth(1)?.parse().ok()
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_refused_and_not_left_without_an_answer() {
+    let running = Running::start();
+    // It opens, and its first byte is no memory.
+    for headers in ["", "Accept-Encoding: gzip\r\n"] {
+        assert_eq!(status_of_read(&running, "/proc/self/mem", headers), Some(500), "{headers}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_written_over_all_the_time_has_an_answer_every_time() {
+    let running = Running::start();
+    for (name, bytes) in [("tick", 20), ("big", 200_000)] {
+        let path = running.path(name);
+        let done = AtomicBool::new(false);
+        let unanswered = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    std::fs::write(&path, vec![7; bytes]).unwrap();
+                }
+            });
+            let (running, path) = (&running, &path);
+            let read = |headers| (0..500).map(move |_| status_of_read(running, path, headers));
+            let answers = read("").chain(read("Range: bytes=1-\r\n"));
+            let unanswered = answers.filter(Option::is_none).count();
+            done.store(true, Ordering::Relaxed);
+            unanswered
+        });
+        assert_eq!(unanswered, 0, "of {name}");
+    }
 }
 
 #[tokio::test]

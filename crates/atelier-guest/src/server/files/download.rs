@@ -14,10 +14,11 @@ use hyper::header::{
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use nix::sys::statfs::fstatfs;
 
-use super::super::file_body::FileBody;
+use super::super::file_body::{FileBody, silent_at_end};
 use super::super::reply::Reply;
 use super::super::router::Query;
 use super::super::state::Server;
+use super::begun::Begun;
 use super::encoding::{Encoding, choose};
 use super::range::{Wanted, wanted};
 use super::{Refusal, absolute, admit, refused};
@@ -26,10 +27,6 @@ use super::{Refusal, absolute, admit, refused};
 /// tracefs, securityfs, by the numbers of `linux/magic.h`.
 const MADE_UP: [i64; 7] =
     [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x6462_6720, 0x7472_6163, 0x7363_6673];
-
-/// Bytes up to which a file is read before its answer begins: one that is written over just then has
-/// another length than it had, not an answer that breaks off.
-const SMALL: u64 = 64 << 10;
 
 /// Answers with what a file holds.
 pub(in super::super) fn download<B>(server: &Server, request: &Request<B>) -> Response<Reply> {
@@ -59,14 +56,11 @@ fn serve(server: &Server, headers: &HeaderMap, query: &Query) -> Result<Response
             (StatusCode::NOT_ACCEPTABLE, why.to_owned())
         })?;
     let mut response = match (encoding, size) {
-        (Encoding::Gzip, _) => compressed(file),
+        (Encoding::Gzip, _) => compressed(readable(Begun::unsized_file(file))?),
         (Encoding::Identity, None) => {
-            Response::new(Reply::File(FileBody::new(Box::new(file), None)))
+            Response::new(readable(Begun::unsized_file(file))?.reply(None))
         }
-        (Encoding::Identity, Some(size)) => match wanted(range, size) {
-            Wanted::All if size <= SMALL => at_once(file, size)?,
-            wanted => part(file, &wanted, size)?,
-        },
+        (Encoding::Identity, Some(size)) => part(file, &wanted(range, size), size)?,
     };
     let headers = response.headers_mut();
     headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
@@ -115,36 +109,23 @@ impl<F: Read> Read for Once<F> {
         if self.ended {
             return Ok(0);
         }
-        let read = match self.file.read(into) {
-            // A device that has nothing to say now.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            read => read?,
-        };
+        let read = silent_at_end(self.file.read(into))?;
         self.ended = read == 0 && !into.is_empty();
         Ok(read)
     }
 }
 
-fn compressed(file: File) -> Response<Reply> {
-    let reader = Box::new(GzEncoder::new(Once { file, ended: false }, Compression::fast()));
+fn compressed(file: Begun<File>) -> Response<Reply> {
+    let once = Once { file: file.into_reader(), ended: false };
+    let reader = Box::new(GzEncoder::new(once, Compression::fast()));
     let mut response = Response::new(Reply::File(FileBody::new(reader, None)));
     response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     response
 }
 
-fn at_once(file: File, size: u64) -> Result<Response<Reply>, Refusal> {
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    file.take(size).read_to_end(&mut bytes).map_err(|error| {
-        (StatusCode::INTERNAL_SERVER_ERROR, format!("error reading the file: {error}"))
-    })?;
-    let mut response = Response::new(Reply::Whole(bytes.into()));
-    response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    Ok(response)
-}
-
 fn part(mut file: File, wanted: &Wanted, size: u64) -> Result<Response<Reply>, Refusal> {
     let unsatisfiable = StatusCode::RANGE_NOT_SATISFIABLE;
-    let (from, length) = match wanted {
+    let (from, promised) = match wanted {
         Wanted::All => (0, size),
         Wanted::Part(from, length) => (*from, *length),
         Wanted::Nothing => return Err((unsatisfiable, format!("the file has {size} bytes"))),
@@ -153,16 +134,28 @@ fn part(mut file: File, wanted: &Wanted, size: u64) -> Result<Response<Reply>, R
         file.seek(SeekFrom::Start(from))
             .map_err(|error| (unsatisfiable, format!("the file cannot be sought in: {error}")))?;
     }
-    let mut response = Response::new(Reply::File(FileBody::new(Box::new(file), Some(length))));
+    let (begun, length) = readable(Begun::sized(file, promised))?;
+    let mut response = Response::new(begun.reply(Some(length)));
     response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if *wanted != Wanted::All {
+        if length == 0 {
+            return Err((unsatisfiable, format!("the file ends before its byte {from}")));
+        }
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        // One that is shorter than it was ends with the part.
+        let size = if length < promised { from + length } else { size };
         let range = format!("bytes {from}-{}/{size}", from + length - 1);
         if let Ok(range) = HeaderValue::try_from(range) {
             response.headers_mut().insert(CONTENT_RANGE, range);
         }
     }
     Ok(response)
+}
+
+fn readable<T>(begun: io::Result<T>) -> Result<T, Refusal> {
+    begun.map_err(|error| {
+        (StatusCode::INTERNAL_SERVER_ERROR, format!("error reading the file: {error}"))
+    })
 }
 
 /// The file's name for whoever saves it (RFC 6266).

@@ -1,5 +1,6 @@
 //! `/files`: contents of files, out and in.
 
+mod begun;
 mod compose;
 mod download;
 mod encoding;
