@@ -4,18 +4,6 @@ use serde_json::Value;
 
 use crate::support::{Lab, serving, wait_until};
 
-/// A lab with the image `box`, where `runtime` must work.
-fn lab(runtime: &str) -> Lab {
-    let lab = Lab::with_image();
-    let all = lab.json(&["runtime", "ls"]);
-    let one = all.as_array().unwrap().iter().find(|one| one["name"] == runtime).unwrap();
-    assert!(
-        one["available"] == true,
-        "{runtime} does not work here; scripts/test installs it: {one}"
-    );
-    lab
-}
-
 fn create(lab: &Lab, runtime: &str, args: &[&str]) -> String {
     lab.sandbox(
         &[&["--runtime", runtime, "--memory", "256MiB", "--network", "none"], args].concat(),
@@ -24,7 +12,7 @@ fn create(lab: &Lab, runtime: &str, args: &[&str]) -> String {
 
 /// Files, users, folders, output on both streams, exit codes.
 fn commands_and_files(runtime: &str) {
-    let lab = lab(runtime);
+    let lab = Lab::with_runtime(runtime);
     let id = create(&lab, runtime, &["-e", "COLOUR=green"]);
     let done = lab.try_sh(&id, "echo $COLOUR; id -u; echo wrong >&2; exit 7");
     assert_eq!(
@@ -48,7 +36,7 @@ fn commands_and_files(runtime: &str) {
 
 /// Stopped, started, paused, resumed: files stay, and processes where they should.
 fn life(runtime: &str) {
-    let lab = lab(runtime);
+    let lab = Lab::with_runtime(runtime);
     let id = create(&lab, runtime, &[]);
     lab.sh(&id, "echo kept > /srv/kept");
     // Twice: the second start finds what the first has left.
@@ -75,7 +63,7 @@ fn life(runtime: &str) {
 
 /// Snapshots, restore and fork.
 fn copies(runtime: &str) {
-    let lab = lab(runtime);
+    let lab = Lab::with_runtime(runtime);
     let id = create(&lab, runtime, &[]);
     lab.sh(&id, "echo one > /srv/state");
     lab.ok(&["sandbox", "snapshot", &id, "first"]);
@@ -94,7 +82,7 @@ fn copies(runtime: &str) {
 
 /// The control plane is killed; what runs goes on, and the next one finds it.
 fn found_again(runtime: &str) {
-    let lab = lab(runtime);
+    let lab = Lab::with_runtime(runtime);
     let id = create(&lab, runtime, &[]);
     lab.detach(&id, "echo begun > /tmp/begun; exec sleep 1000");
     wait_until("it runs", || lab.try_sh(&id, "cat /tmp/begun").stdout == "begun\n");
@@ -123,7 +111,7 @@ on!(oci, gvisor, qemu);
 
 #[test]
 fn a_machine_goes_on_from_its_memory() {
-    let lab = lab("qemu");
+    let lab = Lab::with_runtime("qemu");
     let id = create(&lab, "qemu", &[]);
     lab.detach(&id, "echo $$ > /tmp/first; exec sleep 1000");
     wait_until("it runs", || !lab.try_sh(&id, "cat /tmp/first").stdout.is_empty());

@@ -3,12 +3,12 @@
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
+use super::{in_each_runtime, sandbox};
 use crate::support::{Lab, all_refused, helper};
 
 /// A sandbox of a runtime, with the program that tries the ways out as `/tmp/escape`.
-fn sandbox(lab: &Lab, runtime: &str) -> String {
-    let made = lab.json(&["sandbox", "create", "--runtime", runtime]);
-    let id = made["id"].as_str().unwrap().to_owned();
+fn armed(lab: &Lab, runtime: &str) -> String {
+    let id = lab.sandbox(&["--runtime", runtime]);
     let program = helper(lab);
     lab.ok(&["sandbox", "cp", program.to_str().unwrap(), &format!("{id}:/tmp/escape")]);
     id
@@ -53,7 +53,7 @@ const WAYS: [(&str, &str); 20] = [
 
 fn shell_ways_are_closed(runtime: &str) {
     let lab = Lab::with_image();
-    let id = sandbox(&lab, runtime);
+    let id = armed(&lab, runtime);
     for (what, script) in WAYS {
         let done = lab.try_sh(&id, &format!("( {script} ) >/dev/null 2>&1"));
         assert_ne!(done.code, 0, "{what} is open: {script}");
@@ -103,7 +103,7 @@ fn what_a_shell_can_try_is_closed_in_host() {
 #[test]
 fn system_calls_that_lead_out_are_refused_in_oci() {
     let lab = Lab::with_image();
-    let id = sandbox(&lab, "oci");
+    let id = armed(&lab, "oci");
     let said = lab.sh(&id, "/tmp/escape");
     assert!(said.ends_with("all tried\n"), "{said}");
     all_refused(&said);
@@ -114,18 +114,27 @@ fn system_calls_that_lead_out_are_refused_in_oci() {
 #[test]
 fn system_calls_that_lead_out_are_refused_in_host() {
     let lab = Lab::with_image();
-    let id = sandbox(&lab, "host");
+    let id = armed(&lab, "host");
     all_refused(&lab.sh(&id, "/tmp/escape"));
 }
 
 #[test]
-fn nobody_walks_out_of_the_root() {
+fn changes_of_the_root_lead_nowhere() {
     let lab = Lab::with_image();
     let marker = lab.user_home().join("marker");
     std::fs::write(&marker, "of the host").unwrap();
+    let id = armed(&lab, "oci");
+    all_refused(&lab.sh(&id, &format!("/tmp/escape chroot {}", marker.display())));
+}
+
+fn nobody_walks_out_of_the_root(runtime: &str) {
+    let lab = Lab::with_runtime(runtime);
+    // The root of `host` is this machine's; of what lies there, the home must not be reached.
+    let folder = if runtime == "host" { lab.home() } else { lab.user_home() };
+    let marker = folder.join("marker");
+    std::fs::write(&marker, "of the host").unwrap();
     let marker = marker.display();
-    let id = sandbox(&lab, "oci");
-    all_refused(&lab.sh(&id, &format!("/tmp/escape chroot {marker}")));
+    let id = sandbox(&lab, runtime);
     for root in ["/proc/1/root", "/proc/self/root", "/proc/1/cwd", "/proc/self/fd/0/..", "/.."] {
         assert_ne!(lab.try_sh(&id, &format!("cat {root}{marker}")).code, 0, "{root}");
     }
@@ -137,10 +146,12 @@ fn nobody_walks_out_of_the_root() {
     assert!(!leaks.contains("ATELIER_HOME"), "{leaks}");
 }
 
+in_each_runtime!(nobody_walks_out_of_the_root);
+
 #[test]
 fn root_inside_is_nobody_outside() {
     let lab = Lab::with_image();
-    let id = sandbox(&lab, "oci");
+    let id = armed(&lab, "oci");
     let map = lab.sh(&id, "cat /proc/self/uid_map");
     let outside: u32 = map.split_whitespace().nth(1).unwrap().parse().unwrap();
     let notes = lab.show(&id)["notes"].to_string();
@@ -164,7 +175,7 @@ fn abstract_sockets_of_the_host_are_not_reached() {
     let address = SocketAddr::from_abstract_name(&name).unwrap();
     let _listener = UnixListener::bind_addr(&address).unwrap();
     for runtime in ["oci", "host"] {
-        let id = sandbox(&lab, runtime);
+        let id = armed(&lab, runtime);
         all_refused(&lab.sh(&id, &format!("/tmp/escape abstract {name}")));
     }
 }
@@ -172,7 +183,7 @@ fn abstract_sockets_of_the_host_are_not_reached() {
 #[test]
 fn there_are_no_devices_but_the_harmless_ones() {
     let lab = Lab::with_image();
-    let id = sandbox(&lab, "oci");
+    let id = armed(&lab, "oci");
     let found = lab.sh(&id, "find /dev -type b -o -type c | sort");
     let harmless = ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "console"];
     for path in found.lines() {

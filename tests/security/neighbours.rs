@@ -1,49 +1,42 @@
 //! Out through the network and the home: the control plane, other sandboxes, this machine.
 
+use super::{in_each_runtime, sandbox};
 use crate::support::{Lab, greeter};
 
-#[test]
-fn the_home_and_its_socket_are_not_seen() {
-    let lab = Lab::with_image();
+fn the_home_and_its_socket_are_not_seen(runtime: &str) {
+    let lab = Lab::with_runtime(runtime);
     let home = lab.home();
     let home = home.display();
-    for runtime in ["oci", "host"] {
-        let id = lab.json(&["sandbox", "create", "--runtime", runtime])["id"]
-            .as_str()
-            .unwrap()
-            .to_owned();
-        let script = format!(
-            "ls -A {home} 2>/dev/null; cat {home}/keys/api {home}/state.db 2>/dev/null; \
-             find / -xdev \\( -name atelier.sock -o -name state.db \\) 2>/dev/null | grep {home}; true"
-        );
-        assert_eq!(lab.sh(&id, &script), "", "{runtime}");
-        let mounts = lab.sh(&id, "cat /proc/self/mountinfo");
-        let keys =
-            lab.sh(&id, &format!("find / -xdev -name ca.key 2>/dev/null | grep {home}; true"));
-        assert!(!mounts.contains("atelier.sock") && keys.is_empty(), "{runtime}: {mounts} {keys}");
-    }
+    let id = sandbox(&lab, runtime);
+    let script = format!(
+        "ls -A {home} 2>/dev/null; cat {home}/keys/api {home}/state.db 2>/dev/null; \
+         find / -xdev \\( -name atelier.sock -o -name state.db \\) 2>/dev/null | grep {home}; true"
+    );
+    assert_eq!(lab.sh(&id, &script), "");
+    let mounts = lab.sh(&id, "cat /proc/self/mountinfo");
+    let keys = lab.sh(&id, &format!("find / -xdev -name ca.key 2>/dev/null | grep {home}; true"));
+    assert!(!mounts.contains("atelier.sock") && keys.is_empty(), "{mounts} {keys}");
 }
 
-#[test]
-fn what_listens_on_this_machines_loopback_is_not_reached() {
-    let lab = Lab::with_image();
+fn what_listens_on_this_machines_loopback_is_not_reached(runtime: &str) {
+    let lab = Lab::with_runtime(runtime);
     let api: u16 = lab.serve_tcp().rsplit_once(':').unwrap().1.parse().unwrap();
     let addresses = lab.addresses();
     let port = |address: &str| address.rsplit_once(':').unwrap().1.parse::<u16>().unwrap();
-    let id = lab.sandbox(&["--network", "open"]);
-    for port in [greeter(), api, port(&addresses.ingress), port(&addresses.ssh)] {
-        for host in [
-            "127.0.0.1",
-            "localhost",
-            "host.atelier.internal",
-            "0.0.0.0",
-            "[::1]",
-            "::ffff:127.0.0.1",
-        ] {
-            let done = lab.try_sh(&id, &format!("echo | nc -w 3 {host} {port}"));
-            assert!(done.code != 0 && done.stdout.is_empty(), "{host}:{port}: {done:?}");
-        }
-    }
+    let id = lab.sandbox(&["--runtime", runtime, "--memory", "256MiB", "--network", "open"]);
+    let ports = [greeter(), api, port(&addresses.ingress), port(&addresses.ssh)];
+    let ports = ports.map(|port| port.to_string()).join(" ");
+    let hosts = "127.0.0.1 localhost host.atelier.internal 0.0.0.0 [::1] ::ffff:127.0.0.1";
+    let script = format!(
+        "for host in {hosts}; do for port in {ports}; do \
+         said=$(echo | nc -w 3 $host $port 2>/dev/null) && echo OPEN $host $port; \
+         [ -z \"$said\" ] || echo $host $port: $said; done; done; echo all tried"
+    );
+    assert_eq!(lab.sh(&id, &script), "all tried\n");
+}
+
+in_each_runtime! {
+    the_home_and_its_socket_are_not_seen, what_listens_on_this_machines_loopback_is_not_reached
 }
 
 #[test]

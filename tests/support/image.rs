@@ -21,6 +21,18 @@ impl Lab {
         lab
     }
 
+    /// With the image `box`, where `runtime` must work.
+    pub fn with_runtime(runtime: &str) -> Self {
+        let lab = Self::with_image();
+        let all = lab.json(&["runtime", "ls"]);
+        let one = all.as_array().unwrap().iter().find(|one| one["name"] == runtime).unwrap();
+        assert!(
+            one["available"] == true,
+            "{runtime} does not work here; scripts/test installs it: {one}"
+        );
+        lab
+    }
+
     /// Imports the image `box`.
     pub fn import_box(&self) {
         let root = self.image_root();
