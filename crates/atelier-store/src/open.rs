@@ -1,5 +1,7 @@
 //! Opens the database: one pool, write-ahead logging, migrations.
 
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +12,9 @@ use sqlx::{AnyConnection, AnyPool, Connection};
 use crate::{Journal, StoreError};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// The mode of the database's files.
+const PRIVATE: u32 = 0o600;
 
 /// Settings of each SQLite connection. `synchronous=NORMAL` with a write-ahead log loses nothing
 /// when the process is killed, and stays consistent when the machine is.
@@ -24,13 +29,17 @@ pub struct Store {
 
 impl Store {
     /// Opens the SQLite file at `path`, makes it when it is not there, checks that it is sound,
-    /// and brings it to this version's form.
+    /// and brings it to this version's form. Nobody but its owner may read it.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`], [`StoreError::Newer`] or [`StoreError::Open`].
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let fail = |error: &sqlx::Error| StoreError::opening(path, error);
+        make_private(path).map_err(|error| StoreError::Open {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
         check(path)
             .await
             .map_err(|e| fail(&e))?
@@ -91,6 +100,26 @@ async fn check(path: &Path) -> Result<Option<String>, sqlx::Error> {
     Ok((verdict != "ok").then_some(verdict))
 }
 
+/// Makes the file for its owner alone, and takes it from others if an earlier version gave it to them:
+/// it holds the variables of sandboxes. SQLite makes the log beside it with the same mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE).open(path)?;
+    for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
+        match std::fs::set_permissions(file, Permissions::from_mode(PRIVATE)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A file of the database's that has its name and a suffix.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
 /// Moves a damaged database aside, with its log, and says where it went.
 ///
 /// # Errors
@@ -100,11 +129,7 @@ pub fn quarantine(path: &Path) -> std::io::Result<PathBuf> {
     let aside = path.with_extension(format!("corrupt-{stamp}"));
     std::fs::rename(path, &aside)?;
     for suffix in ["-wal", "-shm"] {
-        let mut log = path.as_os_str().to_owned();
-        log.push(suffix);
-        let mut target = aside.clone().into_os_string();
-        target.push(suffix);
-        match std::fs::rename(log, target) {
+        match std::fs::rename(beside(path, suffix), beside(&aside, suffix)) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
             _ => {}
         }
@@ -137,6 +162,26 @@ mod tests {
         Store::open(&path).await.unwrap().close().await;
         Store::open(&path).await.unwrap();
         assert!(path.exists());
+    }
+
+    #[tokio::test]
+    async fn nobody_else_may_read_it_and_an_older_one_is_closed_to_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        let files = [path.clone(), beside(&path, "-wal"), beside(&path, "-shm")];
+        let modes =
+            || files.each_ref().map(|file| file.metadata().unwrap().permissions().mode() & 0o777);
+        let first = Store::open(&path).await.unwrap();
+        assert_eq!(modes(), [0o600; 3]);
+        for file in &files {
+            std::fs::set_permissions(file, Permissions::from_mode(0o644)).unwrap();
+        }
+        // While another has it open, since that one keeps the log.
+        let second = Store::open(&path).await.unwrap();
+        assert_eq!(modes(), [0o600; 3]);
+        second.close().await;
+        first.close().await;
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[tokio::test]
