@@ -1,6 +1,6 @@
 //! The guest as PID 1 of a sandbox: orphans are reaped, and its end is everything's end.
 
-use std::path::Path;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 use atelier_guest::client::Guest;
@@ -30,7 +30,8 @@ async fn orphans_are_reaped_and_all_ends_with_pid_1() {
         .args(["serve", "--listen", &format!("unix:{}", socket.display())])
         .spawn()
         .unwrap();
-    until(|| Path::new(&socket).exists()).await;
+    // It is there a moment before it takes connections.
+    until(|| UnixStream::connect(&socket).is_ok()).await;
     let guest = Guest::new(&socket);
     // The first shell ends at once; its child becomes PID 1's.
     let left = run(&guest, "echo $PPID; (sleep 0.05 & echo $!)").await;
