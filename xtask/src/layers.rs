@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
         "atelier-net",
         "atelier-launch",
         "atelier-image",
+        "atelier-dns",
         "atelier-ingress",
         "atelier-sftp",
     ],
