@@ -18,6 +18,7 @@ mod service;
 mod shell;
 mod spec;
 mod store;
+mod tail;
 
 pub use atelier_guest::client::Guest;
 pub use atelier_image::ImageStore;

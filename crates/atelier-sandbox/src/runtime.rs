@@ -53,13 +53,12 @@ pub trait Runtime: Send + Sync + std::fmt::Debug {
     fn mounts_overlays(&self) -> bool {
         false
     }
-    /// Removes what is kept to start sandboxes sooner, and was not used for `unused`; gives its
-    /// bytes. It is made again when it is wanted.
+    /// Removes what is kept to start sandboxes sooner, and was not used for so long; gives its bytes.
+    /// It is made again when it is wanted.
     ///
     /// # Errors
     /// When a file can't be removed.
-    fn prune(&self, unused: Duration) -> Result<u64, SandboxError> {
-        let _ = unused;
+    fn prune(&self, _unused: Duration) -> Result<u64, SandboxError> {
         Ok(0)
     }
     /// What its sandboxes can do.

@@ -7,6 +7,8 @@ use atelier_api::{ExitCode, Problem};
 use atelier_guest::client::{Guest, GuestError};
 use atelier_guest::wire::{ProcessConfig, ProcessEvent, StartRequest};
 
+use crate::tail::Tail;
+
 /// The most output that is kept of one command.
 const LONGEST: usize = 1 << 20;
 
@@ -29,18 +31,12 @@ pub(crate) async fn run(
     let mut request = request(command);
     request.process.cwd = folder.map(str::to_owned);
     let mut stream = guest.start_within(&request, limit).await.map_err(failed)?;
-    let mut said = Vec::new();
+    let mut said = Tail::new(LONGEST);
     while let Some(event) = stream.next().await {
         match event.map_err(failed)? {
-            ProcessEvent::Data(data) => {
-                said.extend_from_slice(&data.bytes);
-                if said.len() > 2 * LONGEST {
-                    said.drain(..said.len() - LONGEST);
-                }
-            }
+            ProcessEvent::Data(data) => said.add(&data.bytes),
             ProcessEvent::End(end) => {
-                let output = String::from_utf8_lossy(&said).into_owned();
-                return Ok(Ended { code: end.exit_code, output });
+                return Ok(Ended { code: end.exit_code, output: said.finish().0 });
             }
             _ => {}
         }

@@ -18,6 +18,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::Fleet;
+use crate::tail::Tail;
 
 /// Bytes of each output that are kept, unless the caller says otherwise, and at most.
 const KEEP: usize = 1 << 20;
@@ -183,37 +184,14 @@ async fn feed(guest: Guest, pid: u32, text: String) {
     }
 }
 
-/// The end of an output.
-#[derive(Default)]
-struct Tail {
-    bytes: Vec<u8>,
-    lost: u64,
-}
-
-impl Tail {
-    fn add(&mut self, bytes: &[u8], keep: usize) {
-        self.bytes.extend_from_slice(bytes);
-        // Not at each piece: moving what is kept takes time.
-        if self.bytes.len() > 2 * keep {
-            self.cut(keep);
-        }
-    }
-
-    fn cut(&mut self, keep: usize) {
-        let over = self.bytes.len().saturating_sub(keep);
-        self.bytes.drain(..over);
-        self.lost += over as u64;
-    }
-}
-
 async fn collect(mut stream: ProcessStream, keep: usize) -> Result<SandboxExecuted, GuestError> {
-    let (mut stdout, mut stderr) = (Tail::default(), Tail::default());
+    let (mut stdout, mut stderr) = (Tail::new(keep), Tail::new(keep));
     let mut ended = None;
     while let Some(event) = stream.next().await {
         match event {
             Ok(ProcessEvent::Data(data)) => match data.stream {
-                Stream::Stderr => stderr.add(&data.bytes, keep),
-                Stream::Stdout | Stream::Pty => stdout.add(&data.bytes, keep),
+                Stream::Stderr => stderr.add(&data.bytes),
+                Stream::Stdout | Stream::Pty => stdout.add(&data.bytes),
             },
             Ok(ProcessEvent::End(end)) => ended = Some((end.shell_code(), false)),
             Ok(_) => {}
@@ -226,15 +204,8 @@ async fn collect(mut stream: ProcessStream, keep: usize) -> Result<SandboxExecut
     }
     let missing = || GuestError::Unexpected("the output ended before the command".into());
     let (exit_code, timed_out) = ended.ok_or_else(missing)?;
-    stdout.cut(keep);
-    stderr.cut(keep);
-    Ok(SandboxExecuted {
-        exit_code,
-        stdout: String::from_utf8_lossy(&stdout.bytes).into_owned(),
-        stderr: String::from_utf8_lossy(&stderr.bytes).into_owned(),
-        lost_bytes: stdout.lost + stderr.lost,
-        timed_out,
-    })
+    let ((stdout, lost), (stderr, lost_errors)) = (stdout.finish(), stderr.finish());
+    Ok(SandboxExecuted { exit_code, stdout, stderr, lost_bytes: lost + lost_errors, timed_out })
 }
 
 fn entry(found: Result<EntryInfo, GuestError>) -> Result<SandboxFile, Problem> {
@@ -282,21 +253,4 @@ fn too_large(input: &SandboxPathInput) -> Problem {
         "read it as a stream: GET /api/v1/sandboxes/{}/guest/files?path=...",
         input.sandbox
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_end_of_an_output_is_kept_and_the_rest_is_counted() {
-        let mut tail = Tail::default();
-        for n in 0..100u8 {
-            tail.add(&[n; 10], 25);
-            assert!(tail.bytes.len() <= 50);
-        }
-        tail.cut(25);
-        assert_eq!((tail.bytes.len(), tail.lost), (25, 975));
-        assert_eq!(tail.bytes[24], 99);
-    }
 }

@@ -4,8 +4,7 @@
 mod place;
 mod users;
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
 use atelier_api::system::{Check, Verdict};
@@ -15,14 +14,14 @@ use atelier_vm::firecracker::{
     Api, Firecracker, LAYER, Logger, MEMORY, NetworkInterface, Plan, SOCKET, STATE, State,
     Templates,
 };
-use atelier_vm::{BootFiles, Kernel, Machine, layer};
+use atelier_vm::{BootFiles, Kernel, Machine, VmError, layer};
 use place::Place;
 
 use crate::runtime::{BoxFuture, Capabilities, Running, Runtime, StartRequest, Target};
 use crate::runtimes::launcher;
+use crate::runtimes::machines::{self, Driver, blocking, size};
 use crate::runtimes::outside::{self, Program};
-use crate::runtimes::size::{blocking, size};
-use crate::{Folders, SandboxError, guest_binary};
+use crate::{Folders, SandboxError};
 
 const NAME: &str = "firecracker";
 /// A machine boots within a second; a host that is busy takes longer.
@@ -36,17 +35,11 @@ const BASE: &str = "base";
 const LOG: &str = "monitor.log";
 
 /// The driver.
-#[derive(Debug)]
-pub struct FirecrackerRuntime {
-    guest: PathBuf,
-    /// Kernels, templates and empty disks, made once.
-    cache: PathBuf,
-    host: Arc<tokio::sync::OnceCell<Host>>,
-}
+pub type FirecrackerRuntime = Driver<Host>;
 
 /// What machines are run with here.
 #[derive(Debug, Clone)]
-struct Host {
+pub struct Host {
     firecracker: Firecracker,
     boot: BootFiles,
 }
@@ -66,30 +59,15 @@ enum Begin {
     Boot(Option<String>),
 }
 
+impl machines::Host for Host {
+    fn find(guest: &Path, cache: &Path) -> Result<Self, VmError> {
+        let firecracker = Firecracker::find(None)?;
+        let boot = Kernel::find(None)?.prepare(guest, &cache.join("kernels"))?;
+        Ok(Self { firecracker, boot })
+    }
+}
+
 impl FirecrackerRuntime {
-    /// Unpacks the guest below `bin`; kernels and templates are kept below `home`.
-    ///
-    /// # Errors
-    /// When the folder can't be written.
-    pub fn new(bin: &Path, home: &Path) -> Result<Self, SandboxError> {
-        let host = Arc::default();
-        Ok(Self { guest: guest_binary::unpack(bin)?, cache: home.join("machines"), host })
-    }
-
-    /// Finds Firecracker and a kernel, once.
-    async fn host(&self) -> Result<Host, SandboxError> {
-        let (guest, cache) = (self.guest.clone(), self.cache.clone());
-        let find = || async move {
-            blocking(move || {
-                let firecracker = Firecracker::find(None)?;
-                let boot = Kernel::find(None)?.prepare(&guest, &cache.join("kernels"))?;
-                Ok(Host { firecracker, boot })
-            })
-            .await
-        };
-        self.host.get_or_try_init(find).await.cloned()
-    }
-
     fn templates(&self) -> Templates {
         Templates::new(self.cache.join("firecracker"))
     }

@@ -4,7 +4,7 @@ pub(crate) mod firecracker;
 pub(crate) mod gvisor;
 pub(crate) mod host;
 mod launcher;
+mod machines;
 pub(crate) mod oci;
 mod outside;
 pub(crate) mod qemu;
-mod size;

@@ -1,37 +1,30 @@
 //! The runtime `qemu`: a virtual machine with a kernel of its own. New ones are copies of a template that
 //! has booted already.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
 use atelier_api::system::Check;
 use atelier_guest::outside::LinkKind;
 use atelier_net::Addresses;
 use atelier_vm::qemu::{Accelerator, LAYER, Qemu, State, Templates};
-use atelier_vm::{BootFiles, Kernel, Machine, layer};
+use atelier_vm::{BootFiles, Kernel, Machine, VmError, layer};
 
 use crate::runtime::{BoxFuture, Capabilities, Running, Runtime, StartRequest, Target};
 use crate::runtimes::launcher;
+use crate::runtimes::machines::{self, Driver, blocking, size};
 use crate::runtimes::outside::{self, Program};
-use crate::runtimes::size::{blocking, size};
-use crate::{SandboxError, SandboxSpec, guest_binary};
+use crate::{SandboxError, SandboxSpec};
 
 /// A boot under emulation on a busy machine takes long.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
 
 /// The driver.
-#[derive(Debug)]
-pub struct QemuRuntime {
-    guest: PathBuf,
-    /// Kernels, templates and empty disks, made once.
-    cache: PathBuf,
-    host: Arc<tokio::sync::OnceCell<Host>>,
-}
+pub type QemuRuntime = Driver<Host>;
 
 /// What machines are run with here.
 #[derive(Debug, Clone)]
-struct Host {
+pub struct Host {
     qemu: Qemu,
     boot: BootFiles,
     accelerator: Accelerator,
@@ -45,31 +38,17 @@ enum Begin {
     Boot,
 }
 
+impl machines::Host for Host {
+    /// Tries as well which way of running machines works.
+    fn find(guest: &Path, cache: &Path) -> Result<Self, VmError> {
+        let boot = Kernel::find(None)?.prepare(guest, &cache.join("kernels"))?;
+        let qemu = Qemu::find(None)?;
+        let accelerator = qemu.choose(&boot, cache)?.accelerator;
+        Ok(Self { qemu, boot, accelerator })
+    }
+}
+
 impl QemuRuntime {
-    /// Unpacks the guest below `bin`; kernels and templates are kept below `home`.
-    ///
-    /// # Errors
-    /// When the folder can't be written.
-    pub fn new(bin: &Path, home: &Path) -> Result<Self, SandboxError> {
-        let host = Arc::default();
-        Ok(Self { guest: guest_binary::unpack(bin)?, cache: home.join("machines"), host })
-    }
-
-    /// Finds QEMU and a kernel, once, and tries which way of running them works.
-    async fn host(&self) -> Result<Host, SandboxError> {
-        let (guest, cache) = (self.guest.clone(), self.cache.clone());
-        let find = || async move {
-            blocking(move || {
-                let boot = Kernel::find(None)?.prepare(&guest, &cache.join("kernels"))?;
-                let qemu = Qemu::find(None)?;
-                let accelerator = qemu.choose(&boot, &cache)?.accelerator;
-                Ok(Host { qemu, boot, accelerator })
-            })
-            .await
-        };
-        self.host.get_or_try_init(find).await.cloned()
-    }
-
     async fn launch(&self, request: StartRequest<'_>) -> Result<Running, SandboxError> {
         let image = request.image.ok_or_else(|| launcher::failed("qemu", &"it needs an image"))?;
         let host = self.host().await?;
