@@ -53,7 +53,9 @@ pub mod kernel;
 pub mod layer;
 mod machine;
 pub mod qemu;
+mod saved;
 
 pub use error::{Result, VmError};
 pub use kernel::{BootFiles, Kernel};
 pub use machine::Machine;
+pub use saved::Saved;

@@ -50,7 +50,7 @@ pub use client::Api;
 pub use jail::Jail;
 pub use plan::Plan;
 pub use probe::probe;
-pub use state::{LAYER, MEMORY, Making, STATE, State, Templates};
+pub use state::{LAYER, MEMORY, Making, STATE, SavedBy, State, Templates};
 
 use crate::VmError;
 use crate::command::{output, program};

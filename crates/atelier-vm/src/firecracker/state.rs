@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::files::{self, copy_sparse};
 use crate::kernel::BootFiles;
 use crate::machine::{Machine, processor};
+use crate::saved::{Note, Saved};
 
 /// The layer disk, in a machine's folder and in that of a saved one.
 pub const LAYER: &str = "layer";
@@ -29,68 +30,28 @@ pub const MEMORY: &str = "memory";
 /// What a monitor is asked to write. Other names than those that it may have read its own machine
 /// from: that memory is still in use.
 const SAVED: [(&str, &str); 2] = [("saved.state", STATE), ("saved.memory", MEMORY)];
-const NOTE: &str = "machine.json";
 /// Changes when templates of earlier versions of this crate must not be used any more.
 const FORMAT: &str = "1";
 /// Its time says when the template was last used.
 const USED: &str = "used";
 
-/// What a saved machine is.
+/// What is noted of a saved machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Note {
-    machine: Machine,
+pub struct SavedBy {
     /// A state fits the Firecracker that saved it.
     firecracker: String,
 }
 
 /// A saved machine, of which any number of copies can go on.
-#[derive(Debug, Clone)]
-pub struct State {
-    folder: PathBuf,
-    note: Note,
-}
+pub type State = Saved<SavedBy>;
 
 impl State {
-    /// What [`State::save`] or a template left in a folder.
-    ///
-    /// # Errors
-    /// When there is nothing of the kind.
-    pub fn open(folder: &Path) -> Result<Self> {
-        let path = folder.join(NOTE);
-        let text = fs::read(&path).map_err(VmError::io("reading", path))?;
-        let note = serde_json::from_slice(&text).map_err(|error| VmError::State {
-            folder: folder.to_owned(),
-            why: error.to_string(),
-        })?;
-        Ok(Self { folder: folder.to_owned(), note })
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// What the machine is.
-    #[must_use]
-    pub fn machine(&self) -> &Machine {
-        &self.note.machine
-    }
-
     /// That this Firecracker can go on from it.
     ///
     /// # Errors
     /// When another one saved it.
     pub fn fits(&self, firecracker: &Firecracker) -> Result<()> {
-        if self.note.firecracker == firecracker.version() {
-            return Ok(());
-        }
-        let why = format!(
-            "it was saved by {}, and this is {}",
-            self.note.firecracker,
-            firecracker.version()
-        );
-        Err(VmError::State { folder: self.folder.clone(), why })
+        self.same_version(&self.note.monitor.firecracker, firecracker.version())
     }
 
     /// What a new monitor loads that finds [`STATE`], [`MEMORY`] and its disks in its folder under
@@ -120,16 +81,15 @@ impl State {
         let [(state, _), (memory, _)] = SAVED;
         let api = Api::new(dir.join(super::SOCKET));
         api.save(state, memory, false).await?;
-        let note = Note { machine: machine.clone(), firecracker: firecracker.version().to_owned() };
+        let monitor = SavedBy { firecracker: firecracker.version().to_owned() };
+        let note = Note { machine: machine.clone(), monitor };
         let (dir, layer, to) = (dir.to_owned(), layer.to_owned(), into.to_owned());
         let keep = move || {
             for (name, kept) in SAVED {
                 take(&dir.join(name), &to.join(kept))?;
             }
             copy_sparse(&layer, &to.join(LAYER))?;
-            let path = to.join(NOTE);
-            let text = serde_json::to_vec(&note).unwrap_or_default();
-            fs::write(&path, text).map_err(VmError::io("writing", path))?;
+            note.write(&to)?;
             Ok(Self { folder: to, note })
         };
         let folder = into.to_owned();
@@ -286,8 +246,8 @@ mod tests {
         drop(making);
         let making = templates.begin("one").unwrap().unwrap();
         let machine = Machine { cpus: 1, memory_mib: 64, port: 1, mtu: 1500 };
-        let note = Note { machine, firecracker: "v1".into() };
-        fs::write(making.place().join(NOTE), serde_json::to_vec(&note).unwrap()).unwrap();
+        let note = Note { machine, monitor: SavedBy { firecracker: "v1".into() } };
+        note.write(making.place()).unwrap();
         assert!(templates.get("one").is_none());
         making.done().unwrap();
         assert_eq!(templates.get("one").unwrap().machine(), &note.machine);

@@ -7,12 +7,13 @@ use std::path::Path;
 
 use atelier_net::Addresses;
 
-use super::state::{Kept, Note};
+use super::state::Kept;
 use super::{Accelerator, Qemu};
 use crate::VmError;
 use crate::error::Result;
 use crate::kernel::BootFiles;
 use crate::machine::{Machine, command_line, mac};
+use crate::saved::Note;
 
 /// In a command's words, what stands for the descriptor of the network link: a connected datagram
 /// socket, with an Ethernet frame in each datagram.

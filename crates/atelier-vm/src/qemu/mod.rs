@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use command::{CONSOLE, LAYER, LINK, SOCKET};
 pub use probe::probe;
-pub use state::State;
+pub use state::{RunBy, State};
 pub use template::Templates;
 pub use trial::Choice;
 

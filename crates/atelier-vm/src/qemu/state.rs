@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,12 +15,12 @@ use crate::command::Monitor;
 use crate::error::Result;
 use crate::files::copy_sparse;
 use crate::machine::Machine;
+use crate::saved::{Note, Saved};
 
 /// Processors and devices; and memory, when it is in no file of its own.
 pub(super) const STATE: &str = "state";
 /// Memory, when it is a file.
 pub(super) const MEMORY: &str = "memory";
-const NOTE: &str = "machine.json";
 
 /// Where a saved machine's memory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,77 +32,39 @@ pub(super) enum Kept {
     File,
 }
 
-/// What a machine is, as a file in its folder and in that of a saved one.
+/// What is noted of a machine that runs, and of a saved one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Note {
+pub struct RunBy {
     accelerator: Accelerator,
-    machine: Machine,
     memory: Kept,
     /// A state fits the QEMU that saved it.
     qemu: String,
 }
 
-impl Note {
+/// A saved machine, of which any number of copies can be revived.
+pub type State = Saved<RunBy>;
+
+impl Note<RunBy> {
     pub(super) fn of(
         qemu: &Qemu,
         accelerator: Accelerator,
         machine: &Machine,
         memory: Kept,
     ) -> Self {
-        let (qemu, machine) = (qemu.version_text.clone(), machine.clone());
-        Self { accelerator, machine, memory, qemu }
+        let monitor = RunBy { accelerator, memory, qemu: qemu.version_text.clone() };
+        Self { machine: machine.clone(), monitor }
     }
-
-    pub(super) fn write(&self, folder: &Path) -> Result<()> {
-        let path = folder.join(NOTE);
-        let text = serde_json::to_vec(self).unwrap_or_default();
-        fs::write(&path, text).map_err(VmError::io("writing", path))
-    }
-
-    fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join(NOTE);
-        let text = fs::read(&path).map_err(VmError::io("reading", path))?;
-        serde_json::from_slice(&text)
-            .map_err(|error| VmError::State { folder: folder.to_owned(), why: error.to_string() })
-    }
-}
-
-/// A saved machine, of which any number of copies can be revived.
-#[derive(Debug, Clone)]
-pub struct State {
-    folder: PathBuf,
-    note: Note,
 }
 
 impl State {
-    /// What [`Qemu::save`] or a template left in a folder.
-    ///
-    /// # Errors
-    /// When there is nothing of the kind.
-    pub fn open(folder: &Path) -> Result<Self> {
-        Ok(Self { folder: folder.to_owned(), note: Note::read(folder)? })
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// What the machine is.
-    #[must_use]
-    pub fn machine(&self) -> &Machine {
-        &self.note.machine
-    }
-
     /// What ran it.
     #[must_use]
     pub fn accelerator(&self) -> Accelerator {
-        self.note.accelerator
+        self.note.monitor.accelerator
     }
 
     fn shared(&self) -> bool {
-        self.note.memory == Kept::File
+        self.note.monitor.memory == Kept::File
     }
 }
 
@@ -113,14 +75,14 @@ impl Qemu {
     /// # Errors
     /// When the monitor refuses, or the disk is full.
     pub fn save(&self, dir: &Path, into: &Path) -> Result<State> {
-        let mut note = Note::read(dir)?;
+        let mut note = Note::<RunBy>::read(dir)?;
         let mut qmp = Qmp::connect(dir)?;
         qmp.call("stop", None)?;
         let path = into.join(STATE);
         let file = File::create(&path).map_err(VmError::io("making", path))?;
         qmp.migrate_to(&file, false)?;
         copy_sparse(&dir.join(LAYER), &into.join(LAYER))?;
-        note.memory = Kept::Stream;
+        note.monitor.memory = Kept::Stream;
         note.write(into)?;
         State::open(into)
     }
@@ -138,7 +100,7 @@ impl Qemu {
         let (folder, note) = (&state.folder, &state.note);
         let memory = folder.join(MEMORY);
         let mut words = self.words(&Request {
-            accelerator: note.accelerator,
+            accelerator: note.monitor.accelerator,
             machine: &note.machine,
             boot: None,
             memory: Memory::File(&memory),
@@ -160,7 +122,8 @@ impl Qemu {
         qmp.migrate_to(&write, true)?;
         drop(monitor);
         fs::rename(&fresh, &stream).map_err(VmError::io("naming", &stream))?;
-        let note = Note { memory: Kept::File, ..note.clone() };
+        let mut note = note.clone();
+        note.monitor.memory = Kept::File;
         note.write(folder)?;
         State::open(folder)
     }
@@ -178,7 +141,7 @@ impl Qemu {
         state.note.write(dir)?;
         let memory = state.folder.join(MEMORY);
         let mut words = self.words(&Request {
-            accelerator: state.note.accelerator,
+            accelerator: state.accelerator(),
             machine: &state.note.machine,
             boot: None,
             memory: if state.shared() { Memory::CopyOf(&memory) } else { Memory::Own },
@@ -204,10 +167,6 @@ impl Qemu {
     }
 
     fn check(&self, state: &State) -> Result<()> {
-        if state.note.qemu == self.version_text {
-            return Ok(());
-        }
-        let why = format!("it was saved by {}, and this is {}", state.note.qemu, self.version_text);
-        Err(VmError::State { folder: state.folder.clone(), why })
+        state.same_version(&state.note.monitor.qemu, &self.version_text)
     }
 }

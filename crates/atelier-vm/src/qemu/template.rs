@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::command::{CONSOLE, LAYER, Memory, Request, boot_line, with_word};
 use super::qmp::Qmp;
-use super::state::{Kept, MEMORY, Note, STATE, State};
+use super::state::{Kept, MEMORY, STATE, State};
 use super::{Accelerator, Qemu, READY, wait_console};
 use crate::VmError;
 use crate::command::Monitor;
@@ -16,6 +16,7 @@ use crate::files;
 use crate::kernel::BootFiles;
 use crate::layer;
 use crate::machine::{Machine, processor};
+use crate::saved::Note;
 
 /// Changes when templates of earlier versions of this crate must not be used any more.
 const FORMAT: &str = "2";
