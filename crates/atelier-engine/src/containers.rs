@@ -1,0 +1,212 @@
+//! Containers: found by label, looked at, stopped and started.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use bollard::models::{
+    ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, HealthStatusEnum,
+};
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, RestartContainerOptionsBuilder,
+    StopContainerOptionsBuilder,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::connect::Engine;
+use crate::error::{Doing, EngineError, status, unless};
+
+/// Compose's label for the service of a container.
+const SERVICE: &str = "com.docker.compose.service";
+
+/// What a container is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Made, never started.
+    Created,
+    /// Running.
+    Running,
+    /// Frozen.
+    Paused,
+    /// Ended, and started again by the engine.
+    Restarting,
+    /// Ended.
+    Exited,
+    /// Anything else.
+    Dead,
+}
+
+/// What a container's health check says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// Nothing yet.
+    Starting,
+    /// Well.
+    Healthy,
+    /// Not well.
+    Unhealthy,
+}
+
+/// A container that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// The engine's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The Compose service that it is of.
+    pub service: String,
+    /// What it is doing.
+    pub state: State,
+    /// What its health check says, if it has one and runs.
+    pub health: Option<Health>,
+    /// How it ended, if it did.
+    pub exit_code: Option<i64>,
+    /// Its addresses with the networks that they are in.
+    pub addresses: Vec<(String, IpAddr)>,
+    /// Its image.
+    pub image: String,
+    /// Its labels.
+    pub labels: HashMap<String, String>,
+}
+
+impl Engine {
+    /// The containers, running or not, that have all of these labels (`key` or `key=value`).
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`].
+    pub async fn containers(&self, labels: &[String]) -> Result<Vec<Container>, EngineError> {
+        let filters = HashMap::from([("label", labels.to_vec())]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let listed = self.docker.list_containers(Some(options)).await;
+        let mut found: Vec<Container> =
+            listed.doing(|| "list containers".into())?.into_iter().map(read).collect();
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    /// The same with what only a closer look tells: health, and how each ended.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`].
+    pub async fn examine(&self, labels: &[String]) -> Result<Vec<Container>, EngineError> {
+        let mut found = self.containers(labels).await?;
+        for container in &mut found {
+            self.look(container).await?;
+        }
+        Ok(found)
+    }
+
+    async fn look(&self, container: &mut Container) -> Result<(), EngineError> {
+        let seen = match self.docker.inspect_container(&container.id, None).await {
+            // Gone since the list was made.
+            Err(error) if status(&error) == Some(404) => {
+                container.state = State::Dead;
+                return Ok(());
+            }
+            seen => seen.doing(|| format!("look at the container {}", container.name))?,
+        };
+        let Some(state) = seen.state else { return Ok(()) };
+        container.state = match state.status {
+            Some(ContainerStateStatusEnum::RUNNING) => State::Running,
+            Some(ContainerStateStatusEnum::PAUSED) => State::Paused,
+            Some(ContainerStateStatusEnum::RESTARTING) => State::Restarting,
+            Some(ContainerStateStatusEnum::EXITED) => State::Exited,
+            Some(ContainerStateStatusEnum::CREATED) => State::Created,
+            _ => State::Dead,
+        };
+        container.health = state.health.and_then(|health| match health.status {
+            Some(HealthStatusEnum::STARTING) => Some(Health::Starting),
+            Some(HealthStatusEnum::HEALTHY) => Some(Health::Healthy),
+            Some(HealthStatusEnum::UNHEALTHY) => Some(Health::Unhealthy),
+            _ => None,
+        });
+        container.exit_code = state.exit_code.filter(|_| container.state == State::Exited);
+        Ok(())
+    }
+
+    /// Stops a container; one that does not end in `seconds` is killed.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`].
+    pub async fn stop(&self, id: &str, seconds: Option<i32>) -> Result<(), EngineError> {
+        let options = seconds.map(|t| StopContainerOptionsBuilder::new().t(t).build());
+        unless(self.docker.stop_container(id, options).await, &[304, 404])
+            .doing(|| format!("stop the container {id}"))
+    }
+
+    /// Starts a container that is there.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`].
+    pub async fn start(&self, id: &str) -> Result<(), EngineError> {
+        unless(self.docker.start_container(id, None).await, &[304])
+            .doing(|| format!("start the container {id}"))
+    }
+
+    /// Stops and starts a container.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`].
+    pub async fn restart(&self, id: &str) -> Result<(), EngineError> {
+        let options = RestartContainerOptionsBuilder::new().build();
+        let done = self.docker.restart_container(id, Some(options)).await;
+        done.doing(|| format!("restart the container {id}"))
+    }
+
+    /// Freezes a container, or lets it go on.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`].
+    pub async fn freeze(&self, id: &str, frozen: bool) -> Result<(), EngineError> {
+        let done = if frozen {
+            self.docker.pause_container(id).await
+        } else {
+            self.docker.unpause_container(id).await
+        };
+        let what = if frozen { "freeze" } else { "thaw" };
+        unless(done, &[409]).doing(|| format!("{what} the container {id}"))
+    }
+
+    /// Removes a container, running or not, with its anonymous volumes.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`].
+    pub async fn remove(&self, id: &str) -> Result<(), EngineError> {
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        unless(self.docker.remove_container(id, Some(options)).await, &[404, 409])
+            .doing(|| format!("remove the container {id}"))
+    }
+}
+
+fn read(summary: ContainerSummary) -> Container {
+    let labels = summary.labels.unwrap_or_default();
+    let name = summary.names.into_iter().flatten().next().unwrap_or_default();
+    let networks = summary.network_settings.and_then(|s| s.networks).unwrap_or_default();
+    let mut addresses = Vec::new();
+    for (network, endpoint) in networks {
+        let both = [endpoint.ip_address, endpoint.global_ipv6_address];
+        let ips = both.into_iter().flatten().filter_map(|ip| ip.parse().ok());
+        addresses.extend(ips.map(|ip| (network.clone(), ip)));
+    }
+    addresses.sort();
+    Container {
+        id: summary.id.unwrap_or_default(),
+        name: name.trim_start_matches('/').to_owned(),
+        service: labels.get(SERVICE).cloned().unwrap_or_default(),
+        state: match summary.state {
+            Some(ContainerSummaryStateEnum::RUNNING) => State::Running,
+            Some(ContainerSummaryStateEnum::PAUSED) => State::Paused,
+            Some(ContainerSummaryStateEnum::RESTARTING) => State::Restarting,
+            Some(ContainerSummaryStateEnum::EXITED) => State::Exited,
+            Some(ContainerSummaryStateEnum::CREATED) => State::Created,
+            _ => State::Dead,
+        },
+        health: None,
+        exit_code: None,
+        addresses,
+        image: summary.image.unwrap_or_default(),
+        labels,
+    }
+}

@@ -1,0 +1,106 @@
+//! What goes wrong with engines, and what to do about it.
+
+use atelier_api::{ExitCode, Fault};
+
+/// A failure of an engine, or of a program that drives it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// No engine answers.
+    #[error("no container engine answers; looked at {}", looked.join(", "))]
+    Missing {
+        /// Where it was looked for, and why not.
+        looked: Vec<String>,
+    },
+    /// The engine that was asked for does not answer.
+    #[error("the container engine at {address} does not answer: {why}")]
+    Unreachable {
+        /// Its address.
+        address: String,
+        /// Why.
+        why: String,
+    },
+    /// The engine refused or failed.
+    #[error("the container engine could not {doing}: {why}")]
+    Refused {
+        /// What was asked.
+        doing: String,
+        /// Its words.
+        why: String,
+    },
+    /// A program failed.
+    #[error("{program} {doing} failed ({how}){}{}", if said.is_empty() { "" } else { ":\n" }, said)]
+    Tool {
+        /// Which.
+        program: String,
+        /// With what.
+        doing: String,
+        /// How it ended.
+        how: String,
+        /// The end of what it said.
+        said: String,
+    },
+}
+
+impl Fault for EngineError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "engine.missing",
+            Self::Unreachable { .. } => "engine.unreachable",
+            Self::Refused { .. } => "engine.refused",
+            Self::Tool { .. } => "engine.compose_failed",
+        }
+    }
+
+    fn exit(&self) -> ExitCode {
+        match self {
+            Self::Missing { .. } => ExitCode::Configuration,
+            _ => ExitCode::Engine,
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Missing { .. } => vec![
+                "install Docker Engine or Podman: on Debian and Ubuntu 'apt install docker.io'".into(),
+                "or name the engine: 'engine: unix:///path/to/socket' in config.yaml, or DOCKER_HOST"
+                    .into(),
+            ],
+            Self::Unreachable { .. } => vec![
+                "start it ('systemctl start docker'), or check that you may use its socket (group docker)"
+                    .into(),
+            ],
+            Self::Refused { .. } | Self::Tool { .. } => Vec::new(),
+        }
+    }
+}
+
+/// What an API call was for, added to its failure.
+pub(crate) trait Doing<T> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, EngineError>;
+}
+
+impl<T> Doing<T> for Result<T, bollard::errors::Error> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T, EngineError> {
+        self.map_err(|error| EngineError::Refused { doing: what(), why: error.to_string() })
+    }
+}
+
+/// The HTTP status of a refusal.
+pub(crate) fn status(error: &bollard::errors::Error) -> Option<u16> {
+    match error {
+        bollard::errors::Error::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
+}
+
+/// Success also where what should go is gone, or what should be is there.
+pub(crate) fn unless(
+    result: Result<(), bollard::errors::Error>,
+    fine: &[u16],
+) -> Result<(), bollard::errors::Error> {
+    match result {
+        Err(error) if status(&error).is_some_and(|code| fine.contains(&code)) => Ok(()),
+        other => other,
+    }
+}

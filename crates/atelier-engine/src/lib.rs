@@ -1,0 +1,22 @@
+//! Container engines through the API that Docker and Podman share: networks, containers, volumes,
+//! events. Compose projects are run through Compose itself ([`Tool`]).
+//!
+//! What must not live here: what an environment is, and what a Compose file means.
+
+mod connect;
+mod containers;
+mod error;
+mod events;
+mod logs;
+mod networks;
+mod tool;
+mod volumes;
+
+pub use connect::{Engine, Kind, Surroundings};
+pub use containers::{Container, Health, State};
+pub use error::EngineError;
+pub use events::Happening;
+pub use logs::{Lines, Piece};
+pub use networks::{Network, NewNetwork};
+pub use tool::{Run, Tool};
+pub use volumes::Volume;
