@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
         "atelier-launch",
         "atelier-image",
         "atelier-dns",
+        "atelier-compose",
         "atelier-ingress",
         "atelier-sftp",
     ],
@@ -48,7 +49,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("smoltcp", &["atelier-net"]),
     ("ipstack", &["atelier-net"]),
     ("seccompiler", &["atelier-launch"]),
-    ("serde-saphyr", &["atelier-config", "atelier-environment"]),
+    ("serde-saphyr", &["atelier-config", "atelier-environment", "atelier-compose"]),
 ];
 
 /// What is wrong with the arrows.
