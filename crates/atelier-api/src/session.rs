@@ -36,6 +36,9 @@ pub struct TerminalSize {
 /// Asks for a command in an environment, which is made when it is not there.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RunStart {
+    /// How the project's services are started first; not at all when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub services: Option<crate::service::UpOptions>,
     /// The environment's name.
     pub env: Name,
     /// The folder in the project that the user stands in; the command starts in the same folder

@@ -15,6 +15,7 @@ use crate::sandbox::{
     SandboxNetwork, SandboxPause, SandboxRemove, SandboxRename, SandboxRestore, SandboxResume,
     SandboxShow, SandboxSnapshot, SandboxStart, SandboxStop, SnapshotList, SnapshotRemove,
 };
+use crate::service::{EnvDown, EnvRestart, EnvServiceLogs, EnvStatus, EnvUp, EnvUrl, NetworkInfo};
 use crate::system::{AuditList, SystemDoctor, SystemStatus, SystemStop};
 use crate::token::{TokenCreate, TokenList, TokenRevoke};
 
@@ -40,6 +41,13 @@ pub fn visit_all(visitor: &mut impl Visitor) {
         EnvStop,
         EnvRemove,
         EnvLogs,
+        EnvUp,
+        EnvDown,
+        EnvRestart,
+        EnvStatus,
+        EnvUrl,
+        EnvServiceLogs,
+        NetworkInfo,
         SandboxCreate,
         SandboxList,
         SandboxShow,

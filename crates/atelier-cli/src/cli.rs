@@ -3,8 +3,8 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    audit, completions, config, docs, doctor, env, image, init, man, run, runtime, sandbox, serve,
-    snapshot, status, stop, template, token, version,
+    audit, completions, config, docs, doctor, env, image, init, man, network, run, runtime,
+    sandbox, serve, snapshot, status, stop, template, token, version,
 };
 
 /// A self-hosted workshop for developers and AI agents.
@@ -33,6 +33,9 @@ pub(crate) enum Command {
     /// Create, list, compare, apply and remove environments
     #[command(subcommand, visible_alias = "environment")]
     Env(Box<env::EnvCommand>),
+    /// Show the networks of environments
+    #[command(subcommand)]
+    Network(network::NetworkCommand),
     /// Create, enter, copy, pause, fork and remove sandboxes: isolated machines
     #[command(subcommand, visible_alias = "sb")]
     Sandbox(Box<sandbox::SandboxCommand>),
@@ -85,6 +88,7 @@ impl Command {
     pub(crate) const fn json(&self) -> bool {
         match self {
             Self::Env(command) => command.json(),
+            Self::Network(command) => command.json(),
             Self::Sandbox(command) => command.json(),
             Self::Snapshot(command) => command.json(),
             Self::Template(command) => command.json(),
@@ -110,7 +114,7 @@ impl Command {
 
 /// Commands by what they are for, in the order in which users need them.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Work on a project", &["run", "env", "init"]),
+    ("Work on a project", &["run", "env", "network", "init"]),
     ("Sandboxes", &["sandbox", "snapshot", "template", "image", "runtime"]),
     (
         "The control plane",

@@ -62,6 +62,18 @@ pub const SSH: &str = "ATELIER_SSH";
 pub const MIRRORS: &str = "ATELIER_MIRRORS";
 /// Registries without TLS.
 pub const INSECURE: &str = "ATELIER_INSECURE_REGISTRIES";
+/// The container engine.
+pub const ENGINE: &str = "ATELIER_ENGINE";
+/// The Compose program.
+pub const COMPOSE: &str = "ATELIER_COMPOSE";
+/// Where subnets of environments come from.
+pub const SUBNETS: &str = "ATELIER_SUBNETS";
+/// How long a shared service stays unused.
+pub const GRACE: &str = "ATELIER_SHARED_GRACE";
+/// The suffix of services' names.
+pub const DNS_SUFFIX: &str = "ATELIER_DNS_SUFFIX";
+/// Where the name server listens.
+pub const DNS: &str = "ATELIER_DNS";
 /// Turns colours off.
 pub const NO_COLOR: &str = "NO_COLOR";
 
@@ -132,6 +144,16 @@ pub const READ: &[Variable] = &[
         "loopback only",
         "Registries that are spoken to without TLS, separated by commas.",
     ),
+    variable(
+        ENGINE,
+        "found by itself",
+        "The container engine of services: docker, podman, or an address such as unix:///run/docker.sock.",
+    ),
+    variable(COMPOSE, "found by itself", "The program of Docker Compose, version 2 or newer."),
+    variable(SUBNETS, "10.224.0.0/12", "The range that environments' subnets are cut from."),
+    variable(GRACE, "1m", "How long a shared service goes on when nobody uses it; never."),
+    variable(DNS_SUFFIX, "test", "What the names of services end with: SERVICE.ENV.SUFFIX."),
+    variable(DNS, "127.0.0.1:4753", "Where the name server listens; off."),
     variable(NO_COLOR, "not set", "Any value turns colours off (https://no-color.org)."),
 ];
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use atelier_api::env::NetworkMode;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
-use crate::layer::{Layer, parse_address, parse_idle};
+use crate::layer::{Layer, parse_address, parse_idle, parse_range, parse_suffix};
 use crate::{ConfigError, LogFormat, units};
 
 #[derive(Debug, Default, Deserialize)]
@@ -29,6 +29,24 @@ struct File {
     tls: Tls,
     ssh: Option<Ingress>,
     images: Images,
+    services: Services,
+    dns: Dns,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Services {
+    engine: Option<String>,
+    compose: Option<PathBuf>,
+    subnets: Option<Range>,
+    grace: Option<Idle>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Dns {
+    suffix: Option<Suffix>,
+    listen: Option<Ingress>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -94,6 +112,8 @@ scalar!(Size(u64), "a size such as 2GiB", units::parse_size);
 scalar!(Cpus(f64), "a number of cores", units::parse_cpus);
 scalar!(Count(u64), "a positive whole number", units::parse_count);
 scalar!(Idle(Option<Duration>), "a time such as 30m, or never", parse_idle);
+scalar!(Range((Ipv4Addr, u8)), "a range such as 10.224.0.0/12", parse_range);
+scalar!(Suffix(String), "the end of host names such as test", parse_suffix);
 scalar!(Listen(Option<SocketAddr>), "an address such as 127.0.0.1:4700, or none", |t: &str| {
     parse_address(t, "none")
 });
@@ -164,6 +184,12 @@ fn parse(text: &str, path: &Path) -> Result<Layer, ConfigError> {
         ssh: file.ssh.map(|v| v.0),
         mirrors: file.images.mirrors,
         insecure: file.images.insecure,
+        engine: file.services.engine,
+        compose: file.services.compose,
+        subnets: file.services.subnets.map(|v| v.0),
+        grace: file.services.grace.map(|v| v.0),
+        dns_suffix: file.dns.suffix.map(|v| v.0),
+        dns: file.dns.listen.map(|v| v.0),
     })
 }
 

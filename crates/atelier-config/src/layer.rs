@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -59,6 +59,18 @@ pub struct Layer {
     pub mirrors: Option<Vec<String>>,
     /// `images.insecure`
     pub insecure: Option<Vec<String>>,
+    /// `services.engine`
+    pub engine: Option<String>,
+    /// `services.compose`
+    pub compose: Option<PathBuf>,
+    /// `services.subnets`
+    pub subnets: Option<(Ipv4Addr, u8)>,
+    /// `services.grace`; the inner `None` is "never".
+    pub grace: Option<Option<Duration>>,
+    /// `dns.suffix`
+    pub dns_suffix: Option<String>,
+    /// `dns.listen`; the inner `None` is "off".
+    pub dns: Option<Option<SocketAddr>>,
 }
 
 /// What a project's `atelier.yaml` sets, and what the command line needs of it besides.
@@ -105,6 +117,12 @@ impl Layer {
             ssh: read(env_vars::SSH, get, |t| parse_address(t, "off"))?,
             mirrors: get(env_vars::MIRRORS)?.map(|text| list(&text)),
             insecure: get(env_vars::INSECURE)?.map(|text| list(&text)),
+            engine: get(env_vars::ENGINE)?,
+            compose: get(env_vars::COMPOSE)?.map(PathBuf::from),
+            subnets: read(env_vars::SUBNETS, get, parse_range)?,
+            grace: read(env_vars::GRACE, get, parse_idle)?,
+            dns_suffix: read(env_vars::DNS_SUFFIX, get, parse_suffix)?,
+            dns: read(env_vars::DNS, get, |t| parse_address(t, "off"))?,
         })
     }
 
@@ -162,6 +180,12 @@ impl Layer {
             ssh: self.ssh.or(below.ssh),
             mirrors: self.mirrors.or(below.mirrors),
             insecure: self.insecure.or(below.insecure),
+            engine: self.engine.or(below.engine),
+            compose: self.compose.or(below.compose),
+            subnets: self.subnets.or(below.subnets),
+            grace: self.grace.or(below.grace),
+            dns_suffix: self.dns_suffix.or(below.dns_suffix),
+            dns: self.dns.or(below.dns),
         }
     }
 }
@@ -224,6 +248,29 @@ fn parse_network(text: &str) -> Result<NetworkMode, String> {
         "allowlist" => Ok(NetworkMode::Allowlist),
         _ => Err("write open, none or allowlist".into()),
     }
+}
+
+/// A range of IPv4 addresses that subnets of /24 are cut from.
+pub(crate) fn parse_range(text: &str) -> Result<(Ipv4Addr, u8), String> {
+    let wrong = || "write a range of IPv4 addresses such as 10.224.0.0/12".to_owned();
+    let (first, prefix) = text.split_once('/').ok_or_else(wrong)?;
+    let first: Ipv4Addr = first.parse().map_err(|_| wrong())?;
+    let prefix: u8 = prefix.parse().map_err(|_| wrong())?;
+    let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+    if !(8..=24).contains(&prefix) || first.to_bits() & !mask != 0 {
+        return Err("the range must be of /8 to /24 and begin at its first address".into());
+    }
+    Ok((first, prefix))
+}
+
+/// The last labels of a name.
+pub(crate) fn parse_suffix(text: &str) -> Result<String, String> {
+    let suffix = text.trim_matches('.').to_ascii_lowercase();
+    let fine = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    if suffix.is_empty() || suffix.len() > 100 || !suffix.chars().all(fine) {
+        return Err("write the end of a host name such as test".into());
+    }
+    Ok(suffix)
 }
 
 /// An address of this machine, or the word for "nowhere".

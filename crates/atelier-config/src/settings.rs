@@ -94,6 +94,18 @@ pub struct Settings {
     pub mirrors: Setting<Vec<String>>,
     /// `images.insecure`: registries without TLS.
     pub insecure: Setting<Vec<String>>,
+    /// `services.engine`: the container engine; found by itself when absent.
+    pub engine: Setting<Option<String>>,
+    /// `services.compose`: the Compose program; found by itself when absent.
+    pub compose: Setting<Option<PathBuf>>,
+    /// `services.subnets`: where environments' subnets come from.
+    pub subnets: Setting<(Ipv4Addr, u8)>,
+    /// `services.grace`: how long a shared service goes on unused.
+    pub grace: Setting<Option<Duration>>,
+    /// `dns.suffix`: what names of services end with.
+    pub dns_suffix: Setting<String>,
+    /// `dns.listen`: where the name server listens.
+    pub dns: Setting<Option<SocketAddr>>,
 }
 
 /// One setting for `atelier config`.
@@ -113,6 +125,9 @@ pub const DEFAULT_PROCESSES: u64 = 8192;
 const DEFAULT_INGRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4780);
 const DEFAULT_FROM: &str = "debian:bookworm-slim";
 const DEFAULT_SSH: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4722);
+const DEFAULT_DNS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4753);
+const DEFAULT_SUBNETS: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 224, 0, 0), 12);
+const DEFAULT_GRACE: Duration = Duration::from_secs(60);
 const DEFAULT_IDLE_STOP: Duration = Duration::from_secs(30 * 60);
 
 impl Settings {
@@ -162,6 +177,12 @@ impl Settings {
             ssh: pick(layers, |l| l.ssh, Some(DEFAULT_SSH)),
             mirrors: pick(layers, |l| l.mirrors.clone(), Vec::new()),
             insecure: pick(layers, |l| l.insecure.clone(), Vec::new()),
+            engine: pick(layers, |l| l.engine.clone().map(Some), None),
+            compose: pick(layers, |l| l.compose.clone().map(Some), None),
+            subnets: pick(layers, |l| l.subnets, DEFAULT_SUBNETS),
+            grace: pick(layers, |l| l.grace, Some(DEFAULT_GRACE)),
+            dns_suffix: pick(layers, |l| l.dns_suffix.clone(), "test".to_owned()),
+            dns: pick(layers, |l| l.dns, Some(DEFAULT_DNS)),
         }
     }
 
@@ -213,6 +234,14 @@ impl Settings {
             row("ssh", &self.ssh, |v| or(v, "off")),
             row("images.mirrors", &self.mirrors, |v| v.join(", ")),
             row("images.insecure", &self.insecure, |v| v.join(", ")),
+            row("services.engine", &self.engine, |v| v.clone().unwrap_or_default()),
+            row("services.compose", &self.compose, path),
+            row("services.subnets", &self.subnets, |v| format!("{}/{}", v.0, v.1)),
+            row("services.grace", &self.grace, |v| {
+                v.map_or("never".into(), units::format_duration)
+            }),
+            row("dns.suffix", &self.dns_suffix, Clone::clone),
+            row("dns.listen", &self.dns, |v| or(v, "off")),
         ]
     }
 }

@@ -1,5 +1,5 @@
 //! Container engines through the API that Docker and Podman share: networks, containers, volumes,
-//! events. Compose projects are run through Compose itself ([`Tool`]).
+//! events. Compose projects are run through Compose itself ([`Run`]).
 //!
 //! What must not live here: what an environment is, and what a Compose file means.
 
@@ -17,6 +17,6 @@ pub use containers::{Container, Health, State};
 pub use error::EngineError;
 pub use events::Happening;
 pub use logs::{Lines, Piece};
-pub use networks::{Network, NewNetwork};
-pub use tool::{Run, Tool};
+pub use networks::{Network, NewNetwork, NewSubnet};
+pub use tool::Run;
 pub use volumes::Volume;

@@ -11,13 +11,24 @@ use bollard::models::{
 use crate::connect::Engine;
 use crate::error::{Doing, EngineError, status, unless};
 
+/// A subnet of a network to be made.
+#[derive(Debug, Clone)]
+pub struct NewSubnet {
+    /// As `10.1.2.0/24`.
+    pub subnet: String,
+    /// Where the engine chooses addresses from, as a part of it; the others are the caller's.
+    pub range: Option<String>,
+    /// This machine's address in it.
+    pub gateway: IpAddr,
+}
+
 /// A network to be made.
 #[derive(Debug, Clone)]
 pub struct NewNetwork {
     /// Its name.
     pub name: String,
-    /// Its subnets with their gateways, as `10.1.2.0/24` and `10.1.2.1`.
-    pub subnets: Vec<(String, IpAddr)>,
+    /// Its subnets.
+    pub subnets: Vec<NewSubnet>,
     /// Whether it leads nowhere else.
     pub internal: bool,
     /// Its labels.
@@ -73,9 +84,10 @@ impl Engine {
         let config = new
             .subnets
             .iter()
-            .map(|(subnet, gateway)| IpamConfig {
-                subnet: Some(subnet.clone()),
-                gateway: Some(gateway.to_string()),
+            .map(|own| IpamConfig {
+                subnet: Some(own.subnet.clone()),
+                ip_range: own.range.clone(),
+                gateway: Some(own.gateway.to_string()),
                 ..IpamConfig::default()
             })
             .collect();
@@ -83,7 +95,7 @@ impl Engine {
             name: new.name.clone(),
             driver: Some("bridge".into()),
             internal: Some(new.internal),
-            enable_ipv6: Some(new.subnets.iter().any(|(_, gateway)| gateway.is_ipv6())),
+            enable_ipv6: Some(new.subnets.iter().any(|own| own.gateway.is_ipv6())),
             ipam: Some(Ipam { config: Some(config), ..Ipam::default() }),
             labels: Some(new.labels.clone()),
             options: Some(new.options.clone()),

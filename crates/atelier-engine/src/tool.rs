@@ -14,16 +14,11 @@ use crate::error::EngineError;
 /// Lines of its output that an error repeats.
 const SAID: usize = 20;
 
-/// The program: `docker compose` or `docker-compose`.
-#[derive(Debug, Clone)]
-pub struct Tool {
-    /// The command line up to Compose's own arguments.
-    pub argv: Vec<OsString>,
-}
-
 /// One call.
 #[derive(Debug)]
 pub struct Run<'a> {
+    /// The program up to Compose's own arguments, such as `docker compose`.
+    pub argv: &'a [OsString],
     /// The Compose project's name.
     pub project: &'a str,
     /// The file.
@@ -45,20 +40,19 @@ impl Engine {
     /// [`EngineError::Tool`] with the end of what it said, or what that is known to mean.
     pub async fn compose(
         &self,
-        tool: &Tool,
         run: Run<'_>,
         progress: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(), EngineError> {
         let doing = run.arguments.first().map(|a| a.to_string_lossy().into_owned());
         let doing = doing.unwrap_or_default();
         let failed = |how: String, said: String| EngineError::Tool {
-            program: program(tool),
+            program: program(run.argv),
             doing: doing.clone(),
             how,
             said,
         };
         let mut child = self
-            .command(tool, &run)
+            .command(&run)
             .spawn()
             .map_err(|error| failed(format!("it can't be started: {error}"), String::new()))?;
         let stderr = child.stderr.take();
@@ -78,8 +72,8 @@ impl Engine {
         Err(failed(how, said[said.len().saturating_sub(SAID)..].join("\n")))
     }
 
-    fn command(&self, tool: &Tool, run: &Run<'_>) -> Command {
-        let mut argv = tool.argv.iter();
+    fn command(&self, run: &Run<'_>) -> Command {
+        let mut argv = run.argv.iter();
         let mut command = Command::new(argv.next().cloned().unwrap_or_default());
         command
             .args(argv)
@@ -104,9 +98,8 @@ impl Engine {
     }
 }
 
-fn program(tool: &Tool) -> String {
-    let words: Vec<_> = tool
-        .argv
+fn program(argv: &[OsString]) -> String {
+    let words: Vec<_> = argv
         .iter()
         .map(|word| PathBuf::from(word).file_name().map(|n| n.to_string_lossy().into_owned()))
         .map(Option::unwrap_or_default)

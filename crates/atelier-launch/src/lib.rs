@@ -47,6 +47,7 @@ pub mod parts {
     pub use crate::error::At;
     pub use crate::init::listen;
     pub use crate::launch::{in_child, send_fd};
+    pub use crate::layers::overlay;
     pub use crate::sys::{close_all_but, pidfd, reset_signals, set_environment};
 }
 

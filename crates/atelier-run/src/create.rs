@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::error::{broken, exists, image_runtime};
 use crate::options::{resolve, validate};
 use crate::record::Record;
+use crate::services::has_services;
 use crate::store::{self, Identity};
 use crate::workshop::Workshop;
 
@@ -99,6 +100,7 @@ impl Workshop {
         job.step("workspace").await?;
         let workspace = self.copy(&draft).await?;
         let init = draft.config.init.clone();
+        let services = has_services(&draft.config, &draft.project.root);
         let record = Record {
             id: draft.id,
             name: draft.name,
@@ -107,6 +109,7 @@ impl Workshop {
             policy: draft.policy,
             workspace,
             created_at: Timestamp::now(),
+            shown: services,
             port: draft.config.port,
             user_home: self.user_home.clone(),
         };
@@ -126,11 +129,14 @@ impl Workshop {
         let _turn = self.copies.acquire().await;
         let (this, id, limits) = (self.clone(), draft.id, draft.options.resources.clone());
         let project = draft.project.clone();
+        let services = has_services(&draft.config, &project.root);
         let source = draft.options.from.clone().map_or(Source::WorkingTree, Source::Ref);
         let copied = tokio::task::spawn_blocking(move || -> Result<Workspace, Problem> {
             let folder: PathBuf = this.sandboxes.layers(id, &limits)?.join("workspace");
-            let mode =
-                if this.sandboxes.can_layer() { LayerMode::Overlay } else { LayerMode::Copy };
+            // Only root can mount layers where a container engine sees them.
+            let layered =
+                this.sandboxes.can_layer() && (!services || nix::unistd::geteuid().is_root());
+            let mode = if layered { LayerMode::Overlay } else { LayerMode::Copy };
             let (home, source) = (&this.home, &source);
             Ok(atelier_environment::create_workspace(&project, home, &folder, source, mode)?)
         });

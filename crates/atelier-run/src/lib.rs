@@ -15,12 +15,15 @@ mod reconcile;
 mod record;
 mod remove;
 mod run;
+mod services;
 mod store;
 mod view;
 mod workshop;
 
+pub use atelier_engine::Surroundings;
 pub use attach::{Attached, Ended, Input, Output};
 pub use events::Hub;
 pub use options::Defaults;
 pub use reconcile::restore;
+pub use services::{Front, Lookup, Names, ServiceSettings};
 pub use workshop::{Workshop, probe_machine};

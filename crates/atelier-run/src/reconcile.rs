@@ -49,6 +49,7 @@ impl Workshop {
                 mended.push(format!("took back a half-done apply of {}", record.label()));
             }
         }
+        mended.extend(self.reconcile_services(&busy, &wanted).await);
         self.end_jobs(&busy).await?;
         self.collect_bases().await?;
         Ok(mended)

@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 use atelier_launch::{MountSource, WorkspaceMount};
 
+use crate::services::tree;
+
 /// The file in an environment's folder.
 const FILE: &str = "env.json";
 
@@ -28,6 +30,9 @@ pub(crate) struct Record {
     pub(crate) policy: Policy,
     pub(crate) workspace: Workspace,
     pub(crate) created_at: Timestamp,
+    /// Whether its workspace is mounted where a container engine sees it.
+    #[serde(default)]
+    pub(crate) shown: bool,
     /// The main port of its web server, from `atelier.yaml`.
     pub(crate) port: Option<u16>,
     #[serde(with = "atelier_launch::wire::path")]
@@ -45,7 +50,7 @@ impl Record {
     }
 
     /// The sandbox of this environment: its project's folder shows the workspace.
-    pub(crate) fn sandbox(&self) -> SandboxSpec {
+    pub(crate) fn sandbox(&self, policy: Policy, folder: &Path) -> SandboxSpec {
         SandboxSpec {
             id: self.id,
             runtime: self.runtime().to_owned(),
@@ -53,9 +58,9 @@ impl Record {
             root: Root::Machine,
             mounts: vec![WorkspaceMount {
                 target: self.workspace.target.clone(),
-                source: mount_source(&self.workspace),
+                source: mount_source(&self.workspace, self.shown.then_some(folder)),
             }],
-            policy: self.policy.clone(),
+            policy,
             resources: self.options.resources.clone(),
             grants: self.options.grants.clone(),
             variables: self.options.variables.clone(),
@@ -87,8 +92,11 @@ impl Record {
     }
 }
 
-fn mount_source(workspace: &Workspace) -> MountSource {
+fn mount_source(workspace: &Workspace, shown: Option<&Path>) -> MountSource {
     match &workspace.mode {
+        Mode::Overlay { .. } if let Some(folder) = shown => {
+            MountSource::Bind { source: tree::place(folder, workspace), readonly: false }
+        }
         Mode::Overlay { upper, work } => MountSource::Overlay {
             lowers: workspace.lowers.clone(),
             upper: upper.clone(),

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::error::{broken, busy, in_use};
 use crate::record::Record;
+use crate::services::hide_tree;
 use crate::store;
 use crate::workshop::Workshop;
 
@@ -56,9 +57,16 @@ impl Workshop {
     /// how a restart finishes what a kill interrupted. The row goes last.
     pub(crate) async fn discard(self: &Arc<Self>, id: Uuid) -> Result<u64, Problem> {
         self.sandboxes.release(id).await?;
+        self.forget_services(id).await?;
+        let shown = self.sandboxes.folders(id).root().to_owned();
         let folders = [self.sandboxes.folders(id).root().to_owned(), self.folder(id)];
         let removed = tokio::task::spawn_blocking(move || {
-            folders.iter().map(|f| atelier_environment::remove_layers(f)).sum::<Result<u64, _>>()
+            // What is mounted there must not be deleted through the mount.
+            hide_tree(&shown).map_err(|e| unmountable(&shown, &e))?;
+            folders
+                .iter()
+                .map(|f| Ok(atelier_environment::remove_layers(f)?))
+                .sum::<Result<u64, Problem>>()
         });
         let freed = removed.await.map_err(|e| broken(&e))??;
         store::environment_gone(&self.store, id).await?;
@@ -93,4 +101,10 @@ impl Workshop {
         self.events.publish("env.stopped", record.label(), json!({ "id": record.id }));
         self.view(&record).await
     }
+}
+
+fn unmountable(folder: &std::path::Path, error: &std::io::Error) -> Problem {
+    let detail = format!("the mount in {} can't be taken away: {error}", folder.display());
+    Problem::new("env.mounted", atelier_api::ExitCode::Engine, detail)
+        .hint("nothing was deleted; try again, or see what is mounted there with 'findmnt'")
 }

@@ -39,7 +39,10 @@ impl Workshop {
         let project = self.project(&start.project).await?;
         // Held until the command runs: from then on a removal sees it.
         let (record, created, held) = self.environment(project, start, creating).await?;
-        let started = self.start(&record, start).await;
+        let started = match self.services_for(&record, start.services.as_ref()).await {
+            Ok(()) => self.start(&record, start).await,
+            Err(problem) => Err(problem),
+        };
         drop(held);
         match started {
             Ok(mut attached) => {
@@ -86,12 +89,31 @@ impl Workshop {
         record: &Record,
         start: &RunStart,
     ) -> Result<Attached, Problem> {
-        let live = self.sandboxes.ensure_running(&record.sandbox()).await?;
+        let live = self.sandbox(record).await?;
         let request = self.request(record, start);
         let stream = live.guest.start(&request).await.map_err(refused)?;
         let command: Vec<String> =
             std::iter::once(request.process.cmd).chain(request.process.args).collect();
         self.attached(record, live, stream, command).await
+    }
+
+    /// The sandbox of an environment, started if need be, with the way to its services.
+    pub(crate) async fn sandbox(self: &Arc<Self>, record: &Record) -> Result<Live, Problem> {
+        if let Some(live) = self.sandboxes.live(record.id) {
+            live.touch();
+            return Ok(live);
+        }
+        if record.shown {
+            self.show_tree(record).await?;
+        }
+        let services = self.services_up(record.id).await?;
+        let policy = self.policy(record, services.as_ref());
+        let folder = self.sandboxes.folders(record.id).root().to_owned();
+        let live = self.sandboxes.ensure_running(&record.sandbox(policy, &folder)).await?;
+        if services.is_some() {
+            self.tell_sandbox(record).await?;
+        }
+        Ok(live)
     }
 
     fn request(&self, record: &Record, start: &RunStart) -> StartRequest {
@@ -131,6 +153,9 @@ impl Workshop {
         envs.insert("ATELIER_ENV".into(), record.name.to_string());
         envs.insert("ATELIER_PROJECT".into(), record.project.name.to_string());
         envs.insert("ATELIER_WORKSPACE".into(), workspace);
+        if record.shown {
+            envs.extend(self.tokens(record));
+        }
         if let Some(url) = self.url(record) {
             envs.insert("ATELIER_URL".into(), url);
         }
@@ -236,7 +261,7 @@ impl Workshop {
         record: &Record,
         command: &str,
     ) -> Result<(), Problem> {
-        let live = self.sandboxes.ensure_running(&record.sandbox()).await?;
+        let live = self.sandbox(record).await?;
         let args = ["-c".into(), command.into()];
         let envs = self.variables(record, &self.defaults.inherited);
         let request = StartRequest {

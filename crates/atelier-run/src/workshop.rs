@@ -17,6 +17,7 @@ use crate::error::{broken, no_environment};
 use crate::events::Hub;
 use crate::options::Defaults;
 use crate::record::Record;
+use crate::services::{Driver, Names, ServiceSettings};
 use crate::store;
 
 type NameLocks = HashMap<(String, Name), Arc<RwLock<()>>>;
@@ -37,6 +38,9 @@ pub struct Workshop {
     /// Held for reading while an environment is made from a base, for writing while bases that
     /// nobody uses are removed.
     pub(crate) bases: RwLock<()>,
+    pub(crate) driver: Driver,
+    /// Whether this machine's resolver asks us for the names of services.
+    pub(crate) resolves: std::sync::atomic::AtomicBool,
     names: Mutex<NameLocks>,
     at_work: Arc<Mutex<HashSet<Uuid>>>,
 }
@@ -64,6 +68,7 @@ impl Workshop {
         store: Store,
         images: ImageStore,
         defaults: Defaults,
+        services: ServiceSettings,
         ingress: Option<u16>,
     ) -> Result<Arc<Self>, Problem> {
         let places = Places {
@@ -82,6 +87,8 @@ impl Workshop {
             ingress,
             copies: Semaphore::new(std::thread::available_parallelism().map_or(2, |n| 2 * n.get())),
             bases: RwLock::default(),
+            driver: Driver::new(services),
+            resolves: std::sync::atomic::AtomicBool::default(),
             names: Mutex::default(),
             at_work: Arc::default(),
         }))
@@ -97,6 +104,17 @@ impl Workshop {
     #[must_use]
     pub fn sandboxes(&self) -> &Arc<Sandboxes> {
         &self.sandboxes
+    }
+
+    /// The names of services.
+    #[must_use]
+    pub fn service_names(&self) -> &Arc<Names> {
+        &self.driver.names
+    }
+
+    /// What everything of this home carries in an engine.
+    pub(crate) fn home_label(&self) -> String {
+        group_name(&self.home)
     }
 
     /// The home folder of the user that the control plane serves.

@@ -84,6 +84,11 @@ impl Folders {
     pub fn upper(&self, limits: &Resources) -> PathBuf {
         self.layers(limits).join("view").join("root").join("upper")
     }
+    /// Its `/etc/hosts`; there from the first start on.
+    #[must_use]
+    pub fn hosts(&self, limits: &Resources) -> PathBuf {
+        self.layers(limits).join("view/files/hosts")
+    }
     /// What launcher, guest and network stack said.
     #[must_use]
     pub fn log(&self) -> PathBuf {

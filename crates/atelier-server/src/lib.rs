@@ -9,6 +9,7 @@ mod doctor;
 mod door;
 mod events;
 mod foreign;
+mod fronts;
 mod guests;
 mod http;
 mod input;
@@ -24,6 +25,7 @@ mod signed;
 mod table;
 mod upstreams;
 
+pub use atelier_run::{ServiceSettings, Surroundings};
 pub use atelier_sandbox::FleetDefaults;
 pub use doctor::{offline, repair};
 pub use listeners::{Addresses, Certificate};

@@ -30,6 +30,8 @@ pub struct Addresses {
     pub tls: Option<String>,
     /// The SSH server.
     pub ssh: Option<String>,
+    /// The name server.
+    pub dns: Option<SocketAddr>,
 }
 
 /// What is listened on.
@@ -84,13 +86,15 @@ pub struct Certificate {
 pub(crate) fn tls(
     home: &Home,
     domain: &str,
+    suffix: &str,
     files: &Certificate,
 ) -> Result<Arc<TlsConfig>, Problem> {
     let config = match (&files.certificate, &files.key) {
         (Some(certificate), Some(key)) => TlsConfig::files(certificate, key)?,
         (None, None) => {
             // Names of environments stand two levels below localhost.
-            let names = Names { allowed: Arc::new(|_| true), ..Names::of([domain, "localhost"]) };
+            let names =
+                Names { allowed: Arc::new(|_| true), ..Names::of([domain, "localhost", suffix]) };
             TlsConfig::local(Arc::new(LocalCa::open(&home.keys(), names)?))?
         }
         _ => {

@@ -9,9 +9,10 @@ use std::time::Duration;
 use atelier_api::{ExitCode, Problem};
 use atelier_auth::{Audit, LocalKey, Tokens};
 use atelier_config::Home;
+use atelier_dns::Zone;
 use atelier_image::StoreOptions;
 use atelier_ingress::Ingress;
-use atelier_run::{Defaults, Workshop};
+use atelier_run::{Defaults, ServiceSettings, Workshop};
 use atelier_sandbox::{Fleet, FleetDefaults, ImageStore};
 use atelier_store::Store;
 use jiff::Timestamp;
@@ -23,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::foreign::{self, CallerDoor};
+use crate::fronts::{self, Fronts};
 use crate::listeners::{self, Addresses, Certificate, Listeners, Served};
 use crate::shells::Shells;
 use crate::upstreams::Places;
@@ -44,6 +46,8 @@ pub struct ServeOptions {
     pub defaults: Defaults,
     /// What sandboxes are made with unless somebody says otherwise.
     pub sandboxes: FleetDefaults,
+    /// Where services of environments run.
+    pub services: ServiceSettings,
     /// Where images come from.
     pub images: StoreOptions,
     /// Version and build.
@@ -72,9 +76,15 @@ pub async fn serve(options: ServeOptions) -> Result<bool, Problem> {
     };
     let proxy = Arc::new(Ingress::new(Arc::new(places), atelier_ingress::Options::default()));
     let tls = match &listeners.tls {
-        Some(_) => Some(listeners::tls(&home, &domain, &options.certificate)?),
+        Some(_) => {
+            Some(listeners::tls(&home, &domain, &options.services.suffix, &options.certificate)?)
+        }
         None => None,
     };
+    let zone = Zone::new([options.services.suffix.as_str()]).map_err(Problem::from)?;
+    let names = fronts::serve_names(&zone, options.addresses.dns).await;
+    let fronts = Fronts::new(proxy.clone(), tls.clone(), zone);
+    parts.workshop.service_names().answered_by(Box::new(fronts));
     let app = Arc::new(app(&options, &parts, &listeners, proxy.clone(), &store)?);
     stop_on_signals(&app.stop)?;
     in_background(&app);
@@ -101,6 +111,9 @@ pub async fn serve(options: ServeOptions) -> Result<bool, Problem> {
     let _ = fs::remove_file(home.socket());
     app.sessions.close();
     let _ = tokio::time::timeout(options.grace, app.sessions.wait()).await;
+    if let Some(names) = names {
+        names.stop().await;
+    }
     parts.workshop.close();
     store.close().await;
     tracing::info!("stopped; environments and sandboxes go on");
@@ -122,8 +135,14 @@ impl Parts {
         let home = &options.home;
         let images = ImageStore::open(&home.images(), options.images.clone())?;
         let ingress = Listeners::address(listeners.ingress.as_ref()).map(|a| a.port());
-        let workshop =
-            Workshop::open(home, store.clone(), images, options.defaults.clone(), ingress)?;
+        let workshop = Workshop::open(
+            home,
+            store.clone(),
+            images,
+            options.defaults.clone(),
+            options.services.clone(),
+            ingress,
+        )?;
         let defaults = FleetDefaults {
             ingress: listeners.url(),
             user_home: workshop.user_home().to_owned(),
@@ -184,6 +203,7 @@ fn app(
 fn in_background(app: &Arc<App>) {
     let (workshop, fleet, stop) = (&app.workshop, &app.fleet, &app.stop);
     tokio::spawn(workshop.clone().stop_idle(stop.clone()));
+    tokio::spawn(workshop.clone().watch_services(stop.clone()));
     tokio::spawn(fleet.clone().keep_time(stop.clone()));
     tokio::spawn(fleet.clone().sample(stop.clone()));
     let (quiet, stopped) = (workshop.clone(), stop.clone());

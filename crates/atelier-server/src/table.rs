@@ -23,6 +23,9 @@ use atelier_api::sandbox::{
     SandboxNetwork, SandboxPause, SandboxRemove, SandboxRename, SandboxRestore, SandboxResume,
     SandboxShow, SandboxSnapshot, SandboxStart, SandboxStop, SnapshotList, SnapshotRemove,
 };
+use atelier_api::service::{
+    EnvDown, EnvRestart, EnvServiceLogs, EnvStatus, EnvUp, EnvUrl, NetworkInfo,
+};
 use atelier_api::system::{AuditList, Nothing, SystemDoctor, SystemStatus, SystemStop};
 use atelier_api::token::{NewToken, TokenCreate, TokenCreateInput, TokenList, TokenRevoke};
 use atelier_api::{API_ROOT, ExitCode, Method, Operation, Problem};
@@ -93,10 +96,21 @@ fn table() -> Table {
     table.bind::<EnvStop, _>(|app, i| async move { app.workshop.stop(i).await });
     table.bind::<EnvRemove, _>(|app, i| async move { app.workshop.remove(i).await });
     table.bind::<EnvLogs, _>(|app, i| async move { app.workshop.logs(i).await });
+    services(&mut table);
     sandboxes(&mut table);
     inside(&mut table);
     images(&mut table);
     table
+}
+
+fn services(table: &mut Table) {
+    table.bind::<EnvUp, _>(|app, i| async move { app.workshop.up(i).await });
+    table.bind::<EnvDown, _>(|app, i| async move { app.workshop.down(i).await });
+    table.bind::<EnvRestart, _>(|app, i| async move { app.workshop.restart(i).await });
+    table.bind::<EnvStatus, _>(|app, i| async move { app.workshop.status(i).await });
+    table.bind::<EnvUrl, _>(|app, i| async move { app.workshop.service_url(i).await });
+    table.bind::<EnvServiceLogs, _>(|app, i| async move { app.workshop.service_logs(i).await });
+    table.bind::<NetworkInfo, _>(|app, _| async move { app.workshop.network_info().await });
 }
 
 fn sandboxes(table: &mut Table) {

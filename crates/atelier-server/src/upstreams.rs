@@ -3,13 +3,15 @@
 //! reaches nothing.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use atelier_api::Problem;
 use atelier_ingress::{
     BoxFuture, Destination, Dial, Failure, Refusal, Stream, Upstream, Upstreams,
 };
-use atelier_run::Workshop;
+use atelier_run::{Lookup, Workshop};
 use atelier_sandbox::{Entrance, Fleet, FleetEvent, Guest};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
@@ -18,6 +20,8 @@ use uuid::Uuid;
 
 /// The port of the guest itself, in the E2B protocol's numbering.
 pub(crate) const GUEST_PORT: u16 = 49983;
+/// How long a service may take to accept a connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const SANDBOX_ID: &str = "e2b-sandbox-id";
 const SANDBOX_PORT: &str = "e2b-sandbox-port";
 const TRAFFIC_TOKEN: &str = "e2b-traffic-access-token";
@@ -73,6 +77,9 @@ fn place(host: &str, domain: &str) -> Option<Place> {
 impl Upstreams for Places {
     fn find<'a>(&'a self, to: &'a Destination<'_>) -> BoxFuture<'a, Result<Upstream, Refusal>> {
         Box::pin(async move {
+            if let Some(found) = self.workshop.service_names().lookup(to.host, None) {
+                return service(to.host, found);
+            }
             // The headers count only where the name says nothing by itself.
             let by_name = place(to.host, &self.domain);
             let by_header = || {
@@ -161,6 +168,30 @@ impl Places {
                 Err(Refusal::text(status, format!("atelier: {}", problem.detail)))
             }
         }
+    }
+}
+
+/// A service of an environment, reached over the engine's network.
+fn service(host: &str, found: Result<Lookup, String>) -> Result<Upstream, Refusal> {
+    match found {
+        Ok(found) => {
+            Ok(Upstream::new(found.address.to_string(), Arc::new(ToAddress(found.address))))
+        }
+        Err(why) => Err(Refusal::text(StatusCode::BAD_GATEWAY, format!("{host}: {why}"))),
+    }
+}
+
+/// Opens connections to an address.
+struct ToAddress(SocketAddr);
+
+impl Dial for ToAddress {
+    fn dial(&self) -> BoxFuture<'_, io::Result<Box<dyn Stream>>> {
+        Box::pin(async move {
+            let connecting = tokio::net::TcpStream::connect(self.0);
+            let stream = tokio::time::timeout(CONNECT_LIMIT, connecting).await??;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
     }
 }
 

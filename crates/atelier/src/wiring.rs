@@ -12,12 +12,15 @@ use atelier_config::{Home, Layer, ProjectLayer, Settings};
 use atelier_environment::{Config, FILE_NAME, Network, Project};
 use atelier_image::StoreOptions;
 use atelier_run::Defaults;
-use atelier_server::{Addresses, Certificate, FleetDefaults};
+use atelier_server::{Addresses, Certificate, FleetDefaults, ServiceSettings, Surroundings};
 
 use crate::{build, logs, reference};
 
 /// How long calls under way may take when the control plane stops.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long services may take until they run and are healthy, images that are pulled included.
+const SERVICES_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The parts.
 pub(crate) struct Wiring;
@@ -105,12 +108,14 @@ fn serve_options(options: ServeOptions) -> Result<atelier_server::ServeOptions, 
             ingress: text(settings.ingress.value),
             tls: text(settings.tls.value),
             ssh: text(settings.ssh.value),
+            dns: settings.dns.value,
         },
         certificate: Certificate {
             certificate: settings.tls_certificate.value.clone(),
             key: settings.tls_key.value.clone(),
         },
         defaults: defaults(&settings),
+        services: services(&settings),
         sandboxes: FleetDefaults {
             runtime: settings.sandbox_runtime.value.clone(),
             from: settings.sandbox_from.value.clone(),
@@ -126,6 +131,27 @@ fn serve_options(options: ServeOptions) -> Result<atelier_server::ServeOptions, 
         build: build::id().to_owned(),
         grace: GRACE,
     })
+}
+
+fn services(settings: &Settings) -> ServiceSettings {
+    let text = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let folder = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = folder("HOME").map(|home| home.join(".docker"));
+    ServiceSettings {
+        engine: settings.engine.value.clone(),
+        around: Surroundings {
+            docker_host: text("DOCKER_HOST"),
+            docker_context: text("DOCKER_CONTEXT"),
+            docker_config: folder("DOCKER_CONFIG").or(home),
+            runtime_dir: folder("XDG_RUNTIME_DIR"),
+        },
+        compose: settings.compose.value.clone(),
+        path: std::env::var_os("PATH").unwrap_or_default(),
+        subnets: settings.subnets.value,
+        suffix: settings.dns_suffix.value.clone(),
+        timeout: SERVICES_TIMEOUT,
+        grace: settings.grace.value,
+    }
 }
 
 /// `registry=URL` for each, several for one registry in order.

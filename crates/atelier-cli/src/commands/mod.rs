@@ -11,6 +11,7 @@ pub(crate) mod image;
 pub(crate) mod init;
 pub(crate) mod man;
 mod many;
+pub(crate) mod network;
 pub(crate) mod openapi;
 pub(crate) mod run;
 pub(crate) mod runtime;
@@ -32,6 +33,7 @@ pub(crate) fn dispatch(command: Command, context: &Context<'_>) -> Result<u8, Fa
     match command {
         Command::Run(args) => run::run(&args, context),
         Command::Env(command) => env::dispatch(&command, context),
+        Command::Network(command) => network::dispatch(&command, context),
         Command::Sandbox(command) => sandbox::dispatch(&command, context),
         Command::Snapshot(command) => snapshot::dispatch(&command, context),
         Command::Image(command) => image::dispatch(&command, context),

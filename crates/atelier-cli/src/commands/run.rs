@@ -9,6 +9,7 @@ use atelier_api::{ExitCode, HostPath, Name, Problem};
 use clap::Args;
 
 use crate::args::{OptionArgs, ProjectArgs, name};
+use crate::commands::env::up::UpArg;
 use crate::context::Context;
 use crate::default_name;
 use crate::failure::Failure;
@@ -67,6 +68,11 @@ pub(crate) struct RunArgs {
     /// Say when a lost connection is taken up again
     #[arg(short, long)]
     pub verbose: bool,
+    /// Do not start the project's services
+    #[arg(long, conflicts_with_all = ["build", "recreate", "profile", "share", "isolate"])]
+    pub no_up: bool,
+    #[command(flatten)]
+    pub up: UpArg,
     #[command(flatten)]
     pub project: ProjectArgs,
     #[command(flatten)]
@@ -104,6 +110,7 @@ fn start(
         stdin: !args.no_stdin && terminals.has_input(),
         remove: args.rm,
         new: args.new,
+        services: (!args.no_up).then(|| args.up.options()),
         project,
     })
 }

@@ -6,6 +6,7 @@ mod size;
 mod template;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use atelier_api::Name;
 use schemars::JsonSchema;
@@ -46,9 +47,35 @@ pub struct Config {
     /// What an environment may reach.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// Its services.
+    #[serde(skip_serializing_if = "is_default")]
+    pub services: Services,
     /// The port of the project's web server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+}
+
+/// The services of a project: its Compose files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Services {
+    /// Whether `atelier run` starts them.
+    pub start: bool,
+    /// Compose files, in order; those that Compose finds by itself when absent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PathBuf>,
+    /// Files with variables for the Compose files; `.env` when absent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env_files: Vec<PathBuf>,
+    /// Compose profiles.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<String>,
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self { start: true, files: Vec::new(), env_files: Vec::new(), profiles: Vec::new() }
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -1,6 +1,7 @@
 //! `atelier env logs`: what commands wrote, kept for those who were not there.
 
 use atelier_api::env::{EnvLogs, EnvLogsInput, RunLog};
+use atelier_api::service::{EnvServiceLogs, EnvServiceLogsInput};
 use atelier_api::{ExitCode, Problem};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -16,8 +17,14 @@ use crate::output::{Paint, age, print, print_json, visible};
 pub(crate) struct LogsArgs {
     #[command(flatten)]
     pub env: EnvArg,
-    /// Only the last so many commands
-    #[arg(short = 'n', long, value_name = "COUNT")]
+    /// What a service wrote instead (repeatable)
+    #[arg(short, long, value_name = "SERVICE")]
+    pub service: Vec<String>,
+    /// What every service wrote instead
+    #[arg(long)]
+    pub services: bool,
+    /// Only the last so many commands, or lines of each service
+    #[arg(short = 'n', long, visible_alias = "tail", value_name = "COUNT")]
     pub last: Option<u32>,
     /// Write JSON
     #[arg(long)]
@@ -26,6 +33,9 @@ pub(crate) struct LogsArgs {
 
 /// Shows it.
 pub(crate) fn run(args: &LogsArgs, context: &Context<'_>) -> Result<u8, Failure> {
+    if args.services || !args.service.is_empty() {
+        return services(args, context);
+    }
     let reference = args.env.reference(context)?;
     let input = EnvLogsInput { env: reference.env, project: reference.project, last: args.last };
     let plane = context.control_plane()?;
@@ -40,6 +50,42 @@ pub(crate) fn run(args: &LogsArgs, context: &Context<'_>) -> Result<u8, Failure>
     Ok(0)
 }
 
+fn services(args: &LogsArgs, context: &Context<'_>) -> Result<u8, Failure> {
+    let reference = args.env.reference(context)?;
+    let input = EnvServiceLogsInput {
+        env: reference.env,
+        project: reference.project,
+        services: args.service.clone(),
+        tail: args.last,
+    };
+    let plane = context.control_plane()?;
+    let logs = context.wait(async { Ok(plane.call::<EnvServiceLogs>(&input).await?) })?;
+    if args.json {
+        print_json(&logs)?;
+        return Ok(0);
+    }
+    for log in &logs {
+        let prefix = format!("{:<12} | ", visible(&log.service));
+        let output = decode(&log.output_base64)?;
+        for line in output.split_inclusive(|byte| *byte == b'\n') {
+            let mut text = Paint::stdout().dim(&prefix).into_bytes();
+            text.extend_from_slice(line);
+            if !line.ends_with(b"\n") {
+                text.push(b'\n');
+            }
+            print(text)?;
+        }
+    }
+    Ok(0)
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, Failure> {
+    Ok(BASE64_STANDARD.decode(text).map_err(|e| {
+        let detail = format!("the control plane's log cannot be read: {e}");
+        Problem::new("control_plane.protocol", ExitCode::Failed, detail)
+    })?)
+}
+
 fn text(log: &RunLog, paint: Paint) -> Result<Vec<u8>, Failure> {
     let end = match log.exit_code {
         Some(code) => format!("exit code {code}"),
@@ -48,10 +94,7 @@ fn text(log: &RunLog, paint: Paint) -> Result<Vec<u8>, Failure> {
     let command = visible(&log.command.join(" "));
     let head = format!("$ {command}  ({} ago, {end})", age(log.started_at));
     let mut text = format!("{}\n", paint.dim(&head)).into_bytes();
-    let output = BASE64_STANDARD.decode(&log.output_base64).map_err(|e| {
-        let detail = format!("the control plane's log cannot be read: {e}");
-        Problem::new("control_plane.protocol", ExitCode::Failed, detail)
-    })?;
+    let output = decode(&log.output_base64)?;
     text.extend_from_slice(&output);
     if !output.is_empty() && !output.ends_with(b"\n") {
         text.push(b'\n');

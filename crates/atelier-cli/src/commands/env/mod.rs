@@ -3,11 +3,17 @@
 mod apply;
 mod create;
 mod diff;
+mod down;
 mod logs;
 mod ls;
+mod open;
+mod restart;
 mod rm;
 mod show;
+mod status;
 mod stop;
+pub(crate) mod up;
+mod url;
 
 use clap::Subcommand;
 
@@ -33,7 +39,19 @@ pub(crate) enum EnvCommand {
     Rm(rm::RmArgs),
     /// Stop every command in an environment; files are kept
     Stop(stop::StopArgs),
-    /// Show what the commands in an environment wrote
+    /// Start an environment's services, and wait until they are healthy
+    Up(up::UpArgs),
+    /// Stop an environment's services; their data is kept
+    Down(down::DownArgs),
+    /// Restart services
+    Restart(restart::RestartArgs),
+    /// Show what an environment's services are doing
+    Status(status::StatusArgs),
+    /// Show where a service is reached from this machine
+    Url(url::UrlArgs),
+    /// Open a service in the browser
+    Open(url::UrlArgs),
+    /// Show what the commands or services of an environment wrote
     Logs(logs::LogsArgs),
 }
 
@@ -49,6 +67,11 @@ impl EnvCommand {
             Self::Rm(args) => args.json,
             Self::Stop(args) => args.json,
             Self::Logs(args) => args.json,
+            Self::Up(args) => args.json,
+            Self::Down(args) => args.json,
+            Self::Restart(args) => args.json,
+            Self::Status(args) => args.json,
+            Self::Url(args) | Self::Open(args) => args.json,
         }
     }
 }
@@ -64,5 +87,11 @@ pub(crate) fn dispatch(command: &EnvCommand, context: &Context<'_>) -> Result<u8
         EnvCommand::Rm(args) => rm::run(args, context),
         EnvCommand::Stop(args) => stop::run(args, context),
         EnvCommand::Logs(args) => logs::run(args, context),
+        EnvCommand::Up(args) => up::run(args, context),
+        EnvCommand::Down(args) => down::run(args, context),
+        EnvCommand::Restart(args) => restart::run(args, context),
+        EnvCommand::Status(args) => status::run(args, context),
+        EnvCommand::Url(args) => url::run(args, context),
+        EnvCommand::Open(args) => open::run(args, context),
     }
 }
