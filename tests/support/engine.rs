@@ -1,0 +1,116 @@
+//! A container engine for tests, and projects with services for it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::Lab;
+
+/// The image of every service: busybox with all its programs.
+const IMAGE: &str = "atelier-test:1";
+
+/// The engine's address.
+fn engine() -> String {
+    std::env::var("ATELIER_TEST_ENGINE").unwrap_or_else(|_| {
+        panic!("no container engine: run scripts/test, or scripts/with-engine cargo nextest run")
+    })
+}
+
+/// The Compose program.
+fn compose() -> String {
+    std::env::var("ATELIER_TEST_COMPOSE").unwrap_or_else(|_| {
+        panic!("no Docker Compose: run scripts/test, or name its program in ATELIER_TEST_COMPOSE")
+    })
+}
+
+impl Lab {
+    /// With a project that has these services.
+    pub fn with_services(project: &str, compose_file: &str) -> Self {
+        let mut lab = Self::bare(project);
+        image(&lab);
+        lab.variables = vec![
+            ("ATELIER_ENGINE", engine()),
+            ("ATELIER_COMPOSE", compose()),
+            ("ATELIER_SUBNETS", subnets()),
+            ("ATELIER_SHARED_GRACE", "1s".into()),
+        ];
+        lab.write("compose.yaml", compose_file);
+        lab.write("site/index.html", "hello\n");
+        lab.git(&["init", "-q", "-b", "main"]);
+        lab.git(&["add", "-A"]);
+        lab.git(&["commit", "-q", "-m", "first"]);
+        lab
+    }
+
+    /// Starts the binary's control plane anew with one more variable.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.variables.retain(|(own, _)| *own != name);
+        self.variables.push((name, value.to_owned()));
+    }
+}
+
+/// What the engine answers to a GET.
+pub fn ask_engine(path: &str) -> serde_json::Value {
+    let answer = curl(&["--fail"], path).output().unwrap();
+    serde_json::from_slice(&answer.stdout).unwrap_or_default()
+}
+
+/// Tells the engine to do something.
+pub fn tell_engine(method: &str, path: &str) {
+    let done = curl(&["--fail", "-X", method], path).output().unwrap();
+    assert!(done.status.success(), "{method} {path}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// The containers with a label, running or not, as the engine lists them.
+pub fn containers(label: &str) -> Vec<serde_json::Value> {
+    let filter = format!("%7B%22label%22%3A%5B%22{}%22%5D%7D", label.replace('=', "%3D"));
+    let listed = ask_engine(&format!("/containers/json?all=1&filters={filter}"));
+    listed.as_array().cloned().unwrap_or_default()
+}
+
+fn curl(args: &[&str], path: &str) -> Command {
+    let address = engine();
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--show-error", "--max-time", "120"]).args(args);
+    match address.strip_prefix("unix://") {
+        Some(socket) => command.args(["--unix-socket", socket]).arg(format!("http://engine{path}")),
+        None => command.arg(format!("{}{path}", address.replace("tcp://", "http://"))),
+    };
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A range of its own for each test: they share the engine, but not the homes.
+fn subnets() -> String {
+    let number = std::process::id() % 2048;
+    format!("10.{}.{}.0/20", 64 + number / 16, number % 16 * 16)
+}
+
+/// Sees to it that the engine has the image.
+fn image(lab: &Lab) {
+    let there = curl(&["--fail"], &format!("/images/{IMAGE}/json")).output().unwrap();
+    if there.status.success() {
+        return;
+    }
+    let root = lab.user_home().join("image");
+    fs::create_dir_all(root.join("bin")).unwrap();
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|p| Path::new(p).exists());
+    let busybox = busybox.expect("busybox is missing: apt-get install busybox-static");
+    fs::copy(busybox, root.join("bin/busybox")).unwrap();
+    let listed = Command::new(busybox).arg("--list").output().unwrap();
+    for program in String::from_utf8(listed.stdout).unwrap().lines().filter(|p| *p != "busybox") {
+        symlink("busybox", root.join("bin").join(program)).unwrap();
+    }
+    fs::create_dir(root.join("tmp")).unwrap();
+    let archive = lab.user_home().join("image.tar");
+    let tar = Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&root).arg(".").status();
+    assert!(tar.unwrap().success());
+    let (repo, tag) = IMAGE.split_once(':').unwrap();
+    let file = format!("@{}", archive.display());
+    let args =
+        ["--fail", "-X", "POST", "-H", "Content-Type: application/x-tar", "--data-binary", &file];
+    let done = curl(&args, &format!("/images/create?fromSrc=-&repo={repo}&tag={tag}")).output();
+    let done = done.unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
