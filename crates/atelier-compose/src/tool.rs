@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::command::{self, Said, Silent};
 use crate::complaint;
 use crate::error::{ComposeError, Result};
@@ -87,18 +89,40 @@ impl Tool {
     }
 
     pub(crate) fn load(&self, request: &Request) -> Result<Model> {
-        let mut argv = self.arguments(request)?;
-        argv.extend(["config", "--format", "json"].map(OsString::from));
-        let said = self.run(&argv, request)?;
-        if !said.good {
-            let files = find(request)?.unwrap_or_default();
-            return Err(complaint::read(&said.err, &files));
-        }
-        let value = serde_json::from_slice(&said.out).map_err(|e| ComposeError::ToolFailed {
+        let bad = |e: &dyn std::fmt::Display| ComposeError::ToolFailed {
             tool: shown(&self.argv),
-            why: format!("its output is no JSON: {e}"),
-        })?;
-        Ok(Model(plain_with_keys(&value)))
+            why: format!("its output cannot be read: {e}"),
+        };
+        let json = self.config(request, "json")?;
+        let mut value: Value = serde_json::from_slice(&json).map_err(|e| bad(&e))?;
+        let services = value.get("services").and_then(Value::as_object);
+        if services.is_some_and(|s| s.values().any(|s| s.get("models").is_some()))
+            && value.get("models").is_none()
+        {
+            // As JSON it leaves this section out.
+            let yaml = self.config(request, "yaml")?;
+            let all: Value =
+                serde_saphyr::from_slice(&yaml).map_err(|e| bad(&e.without_snippet()))?;
+            value["models"] = all.get("models").cloned().unwrap_or_default();
+        }
+        let mut value = plain_with_keys(&value);
+        mend(&mut value);
+        Ok(Model(value))
+    }
+
+    /// What `config` writes.
+    fn config(&self, request: &Request, format: &str) -> Result<Vec<u8>> {
+        let mut argv = self.arguments(request)?;
+        argv.extend(["config", "--format", format].map(OsString::from));
+        let said = self.run(&argv, request)?;
+        if said.good {
+            return Ok(said.out);
+        }
+        if said.err.contains("out of memory") {
+            let why = "it needs more than 2 GiB of memory for these files".to_owned();
+            return Err(ComposeError::ToolFailed { tool: shown(&self.argv), why });
+        }
+        Err(complaint::read(&said.err, &find(request)?.unwrap_or_default()))
     }
 
     fn run(&self, argv: &[OsString], request: &Request) -> Result<Said> {
@@ -110,6 +134,18 @@ impl Tool {
             }
             Silent::Io(e) => ComposeError::ToolFailed { tool: tool(), why: e.to_string() },
         })
+    }
+}
+
+/// Compose writes the devices of `blkio_config` with capitals that it does not read.
+fn mend(model: &mut Value) {
+    let services = model.get_mut("services").and_then(Value::as_object_mut);
+    let limits = services.into_iter().flatten().filter_map(|(_, s)| s.get_mut("blkio_config"));
+    for devices in limits.filter_map(Value::as_object_mut).flat_map(|l| l.values_mut()) {
+        for device in devices.as_array_mut().into_iter().flatten() {
+            let Some(map) = device.as_object_mut() else { continue };
+            *map = std::mem::take(map).into_iter().map(|(k, v)| (k.to_lowercase(), v)).collect();
+        }
     }
 }
 

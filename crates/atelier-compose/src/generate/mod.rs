@@ -29,6 +29,8 @@ pub fn generate(model: &Model, scope: &Scope) -> Result<Generated> {
     let mut notes = Vec::new();
     let mut file = model.0.as_object().cloned().unwrap_or_default();
     file.insert("name".to_owned(), json!(scope.name));
+    // They mean nothing to Compose; what anchors were made of can be large.
+    file.retain(|key, _| !key.starts_with("x-"));
     let mut services = model.section("services").clone();
     services.retain(|name, _| !scope.shared.contains(name));
     let mut networks = networks::plan(model, scope, &mut notes)?;

@@ -49,11 +49,20 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Node>> {
         return Err(ComposeError::Invalid { file, line: None, column: None, message });
     }
     let text = std::fs::read_to_string(path).map_err(|e| ComposeError::io("read", path, e))?;
-    parse(&text).map_err(|(place, message)| ComposeError::Invalid {
-        file: Some(path.to_owned()),
-        line: Some(place.0),
-        column: Some(place.1),
-        message,
+    parse(&text).map_err(|(place, message)| {
+        let (file, line) = (Some(path.to_owned()), Some(place.0));
+        match message.strip_prefix("unsupported tag `").and_then(|m| m.strip_suffix('`')) {
+            Some(tag) => {
+                let (key, why) =
+                    (tag.to_owned(), "the built-in loader does not know it".to_owned());
+                ComposeError::Unsupported { file, line, key, why, install: true }
+            }
+            None if message.starts_with("budget breached") => {
+                let why = "its anchors make too much of it".to_owned();
+                ComposeError::Unsupported { file, line, key: "*".to_owned(), why, install: false }
+            }
+            None => ComposeError::Invalid { file, line, column: Some(place.1), message },
+        }
     })
 }
 
@@ -84,9 +93,12 @@ impl<'de> Deserialize<'de> for Node {
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<String>::deserialize(from)?;
+        let spanned = Spanned::<Yaml>::deserialize(from)?;
         let place = (spanned.defined.line(), spanned.defined.column());
-        Ok(Self { name: spanned.value, place })
+        match spanned.value {
+            Yaml::Text(name) => Ok(Self { name, place }),
+            _ => Err(D::Error::custom("a key must be a string; put it in quotes")),
+        }
     }
 }
 
@@ -147,7 +159,6 @@ impl<'de> Deserialize<'de> for Yaml {
     }
 }
 
-#[cfg(test)]
 impl Node {
     /// The value of a key of a mapping.
     pub(crate) fn get(&self, name: &str) -> Option<(&Key, &Self)> {
