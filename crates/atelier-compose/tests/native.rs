@@ -50,6 +50,7 @@ services:
     ulimits: {nproc: 10, nofile: {soft: 1, hard: 2}}
   db:
     image: db
+    container_name: fixed.db
     healthcheck: {test: ping, interval: 10s, timeout: 1m, retries: 3, start_period: 0s}
   side: {image: x, network_mode: "service:db", scale: 1}
   off: {image: x, profiles: [debug]}
@@ -132,6 +133,8 @@ fn a_mistake_is_refused_with_its_place() {
         "services: {a: {image: x, volumes: ['data:/d']}}",
         "services: {a: {image: x, networks: [n]}}",
         "services: {a: {command: [x]}}",
+        "services: {a: {image: x, container_name: cc, scale: 2}}",
+        "services: {a: {image: x, container_name: cc}, b: {image: x, container_name: cc}}",
     ] {
         let (_folder, request) = project(&[("compose.yaml", text)]);
         assert!(Loader::Tool(compose5()).load(&request).is_err(), "{text}");

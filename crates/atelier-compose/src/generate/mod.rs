@@ -17,6 +17,7 @@ use crate::plan::{Generated, ServicePlan};
 use crate::scope::Scope;
 
 pub(crate) use paths::Folders;
+pub(crate) use service::replicas;
 
 /// Rewrites a project for one environment.
 ///

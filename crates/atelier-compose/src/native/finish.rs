@@ -30,6 +30,7 @@ impl Draft {
             complete(name, service)?;
             refers(name, service, &names)?;
         }
+        one_container(&self.services)?;
         cycles(&self.services)?;
         let networks = self.used_networks()?;
         let volumes = self.used_volumes()?;
@@ -180,6 +181,20 @@ fn refers(name: &str, service: &Value, names: &BTreeSet<String>) -> Result<()> {
                 format!("services.{name}.depends_on.{other}"),
                 "the service is not there, though it need not be",
             ));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a container's name that more than one container would have.
+fn one_container(services: &Map<String, Value>) -> Result<()> {
+    let mut names = BTreeSet::new();
+    for (service, definition) in services {
+        let Some(name) = definition.get("container_name").and_then(Value::as_str) else { continue };
+        let several = crate::generate::replicas(definition) > 1;
+        if several || !names.insert(name) {
+            let why = format!("service {service:?}: the container name {name:?} must be unique");
+            return Err(ComposeError::invalid(why));
         }
     }
     Ok(())

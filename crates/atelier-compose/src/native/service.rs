@@ -37,6 +37,15 @@ fn simple(at: &At<'_>, name: &str, value: &Node) -> Option<Result<Value>> {
             Ok("") => Err(at.unsupported("an empty value")),
             text => text.map(|t| json!(t)),
         },
+        "container_name" => at.text(value).and_then(|name| {
+            let good = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+            let start = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+            if start && name.len() > 1 && name.chars().all(good) {
+                Ok(json!(name))
+            } else {
+                Err(at.invalid("is no name of a container"))
+            }
+        }),
         "network_mode" => at.text(value).and_then(|mode| match mode {
             "host" | "none" | "bridge" => Ok(json!(mode)),
             _ if mode.starts_with("service:") => Ok(json!(mode)),
