@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{Seek, Write};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,15 +11,13 @@ use atelier_api::Problem;
 use atelier_net::{Mode, Network, Policy, Ports, Rule, Target as RuleTarget};
 
 use super::record::ServicesRecord;
+use super::subnets::ALL_V6;
 use crate::error::broken;
 use crate::record::Record;
 use crate::workshop::Workshop;
 
 const BEGIN: &str = "# services of this environment, by atelier";
 const END: &str = "# end of services";
-/// The networks of all environments, of which [`super::subnets`] hands out subnets.
-const ALL_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd61, 0x7465, 0x6c69, 0x1000, 0, 0, 0, 0), 52);
-
 impl Workshop {
     /// The policy of an environment's sandbox: its own services, and nobody else's.
     pub(crate) fn policy(&self, record: &Record, services: Option<&ServicesRecord>) -> Policy {

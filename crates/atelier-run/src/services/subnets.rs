@@ -14,8 +14,10 @@ use crate::workshop::Workshop;
 
 /// The prefix length of one environment's subnet.
 pub(crate) const PREFIX: u8 = 24;
-/// The IPv6 subnets: "atel" then "i", as sandboxes have, then the number from here on.
-const FIRST_V6: u16 = 0x1000;
+/// The IPv6 subnets of all environments: "atel", then the three first bytes of the IPv4 subnet, so that
+/// homes with ranges of their own don't meet here either.
+pub(crate) const ALL_V6: (Ipv6Addr, u8) =
+    (Ipv6Addr::new(0xfd61, 0x7465, 0x6c00, 0, 0, 0, 0, 0), 40);
 
 /// Addresses of one environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +48,9 @@ pub(crate) fn count((_, prefix): (Ipv4Addr, u8)) -> u32 {
 
 pub(crate) fn subnet(range: (Ipv4Addr, u8), number: u32, ipv6: bool) -> Subnet {
     let v4 = Ipv4Addr::from_bits(span(range.0, range.1).0 + (number << (32 - u32::from(PREFIX))));
-    let last = FIRST_V6.wrapping_add(u16::try_from(number).unwrap_or(0));
-    let v6 = ipv6.then(|| Ipv6Addr::new(0xfd61, 0x7465, 0x6c69, last, 0, 0, 0, 0));
+    let [a, b, c, _] = v4.octets();
+    let (third, fourth) = (u16::from_be_bytes([0x6c, a]), u16::from_be_bytes([b, c]));
+    let v6 = ipv6.then(|| Ipv6Addr::new(0xfd61, 0x7465, third, fourth, 0, 0, 0, 0));
     Subnet { number, v4, v6 }
 }
 
@@ -147,7 +150,7 @@ mod tests {
         assert_eq!(subnet(RANGE, 256, true).v4, Ipv4Addr::new(10, 225, 0, 0));
         assert_eq!(subnet(RANGE, 4095, true).v4, Ipv4Addr::new(10, 239, 255, 0));
         let v6 = subnet(RANGE, 257, true).v6.unwrap();
-        assert_eq!(v6, "fd61:7465:6c69:1101::".parse::<Ipv6Addr>().unwrap());
+        assert_eq!(v6, "fd61:7465:6c0a:e101::".parse::<Ipv6Addr>().unwrap());
     }
 
     #[test]
