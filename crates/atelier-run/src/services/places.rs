@@ -71,7 +71,8 @@ impl Workshop {
             if name.ends_with(".localhost") {
                 continue;
             }
-            for ip in &target.addresses {
+            let own = reachable(&target.addresses);
+            for ip in &own {
                 let short = (target.service.clone(), *ip);
                 if !lines.contains(&short) {
                     lines.push(short);
@@ -79,12 +80,20 @@ impl Workshop {
             }
             let shown = match (target.front, target.web) {
                 (Some(front), Some(_)) => vec![front],
-                _ => target.addresses,
+                _ => own,
             };
             lines.extend(shown.into_iter().map(|ip| (name.clone(), ip)));
         }
         lines
     }
+}
+
+/// The addresses that a hosts file names: those of IPv4 where there are any. An IPv6 address of a container
+/// is not answered for until the kernel has looked for duplicates, and programs that try it first would
+/// wait for that.
+fn reachable(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let v4: Vec<IpAddr> = addresses.iter().copied().filter(IpAddr::is_ipv4).collect();
+    if v4.is_empty() { addresses.to_vec() } else { v4 }
 }
 
 fn own_networks(services: &ServicesRecord) -> Vec<Rule> {
