@@ -104,6 +104,24 @@ fn logs_and_restart_take_services_by_name() {
 }
 
 #[test]
+fn an_image_is_built_from_the_environments_own_files_and_goes_with_it() {
+    let file = "services:\n  app:\n    build: .\n    image: mine/app\n    command: httpd -f -p 80 -h /site\n    \
+        expose: ['80']\n    stop_grace_period: 0s\n    secrets: [token]\nsecrets: {token: {file: ./token.txt}}\n";
+    let lab = Lab::with_services("shop", file);
+    lab.write("Dockerfile", "FROM atelier-test:1\nCOPY site /site\n");
+    lab.write("token.txt", "s3cret\n");
+    lab.ok(&["env", "create", "a1"]);
+    lab.ok(&["run", "--no-up", "a1", "--", "sh", "-c", "echo built > site/index.html"]);
+    let reach = "busybox wget -q -O - http://app/";
+    assert_eq!(lab.ok(&["run", "a1", "--", "sh", "-c", reach]), "built\n");
+    let images = || crate::support::ask_engine("/images/json").to_string();
+    let own = format!("dev.atelier.environment\":\"{}", id(&lab, "a1"));
+    assert!(images().contains(&own));
+    lab.ok(&["env", "rm", "--yes", "a1"]);
+    assert!(!images().contains(&own));
+}
+
+#[test]
 fn a_removed_environment_leaves_nothing_in_the_engine() {
     let lab = Lab::with_services("shop", SHOP);
     lab.ok(&["run", "a1", "--", "true"]);

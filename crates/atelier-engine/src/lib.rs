@@ -7,6 +7,7 @@ mod connect;
 mod containers;
 mod error;
 mod events;
+mod images;
 mod logs;
 mod networks;
 mod tool;

@@ -87,7 +87,8 @@ impl Workshop {
     }
 }
 
-/// Takes away what carries a label: containers, those that others depend on last, then networks.
+/// Takes away what carries a label: containers, those that others depend on last, then networks; with
+/// `volumes` their data and the images that were built for them as well.
 pub(super) async fn clear(
     engine: &Engine,
     label: &str,
@@ -117,6 +118,7 @@ pub(super) async fn clear(
         for volume in engine.volumes(&labels).await? {
             engine.remove_volume(&volume.name).await?;
         }
+        engine.remove_images(&labels).await?;
     }
     Ok(())
 }
