@@ -31,7 +31,7 @@ fn environments_use_one_instance_that_goes_when_the_last_has_gone() {
     let shown = lab.json(&["env", "status", "a1"]);
     let db = shown["services"].as_array().unwrap().iter().find(|s| s["name"] == "db").unwrap();
     assert_eq!((&db["shared"], &db["state"]), (&true.into(), &"running".into()));
-    let home = containers(&format!("com.docker.compose.service=db"));
+    let home = containers("com.docker.compose.service=db");
     let name = db["containers"][0].as_str().unwrap();
     let there = || containers("dev.atelier.shared").iter().any(|c| c.to_string().contains(name));
     assert!(!home.is_empty() && there());
