@@ -12,6 +12,7 @@ mod operation;
 mod path;
 mod problem;
 pub mod sandbox;
+pub mod seed;
 pub mod service;
 pub mod session;
 pub mod system;

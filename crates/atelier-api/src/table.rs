@@ -15,6 +15,7 @@ use crate::sandbox::{
     SandboxNetwork, SandboxPause, SandboxRemove, SandboxRename, SandboxRestore, SandboxResume,
     SandboxShow, SandboxSnapshot, SandboxStart, SandboxStop, SnapshotList, SnapshotRemove,
 };
+use crate::seed::{SeedList, SeedRemove, SeedSave};
 use crate::service::{EnvDown, EnvRestart, EnvServiceLogs, EnvStatus, EnvUp, EnvUrl, NetworkInfo};
 use crate::system::{AuditList, SystemDoctor, SystemStatus, SystemStop};
 use crate::token::{TokenCreate, TokenList, TokenRevoke};
@@ -47,6 +48,9 @@ pub fn visit_all(visitor: &mut impl Visitor) {
         EnvStatus,
         EnvUrl,
         EnvServiceLogs,
+        SeedSave,
+        SeedList,
+        SeedRemove,
         NetworkInfo,
         SandboxCreate,
         SandboxList,

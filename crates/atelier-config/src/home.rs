@@ -84,6 +84,11 @@ impl Home {
     pub fn snapshots(&self) -> PathBuf {
         self.root.join("snapshots")
     }
+    /// Data that environments' services start with: a folder for each project.
+    #[must_use]
+    pub fn seeds(&self) -> PathBuf {
+        self.root.join("seeds")
+    }
     /// Files that were sent for templates, until they are built.
     #[must_use]
     pub fn uploads(&self) -> PathBuf {

@@ -98,6 +98,17 @@ impl Engine {
         Ok(found)
     }
 
+    /// The containers, running or not, that have a volume mounted.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`].
+    pub async fn users_of(&self, volume: &str) -> Result<Vec<Container>, EngineError> {
+        let filters = HashMap::from([("volume", vec![volume.to_owned()])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let listed = self.docker.list_containers(Some(options)).await;
+        Ok(listed.doing(|| "list containers".into())?.into_iter().map(read).collect())
+    }
+
     async fn look(&self, container: &mut Container) -> Result<(), EngineError> {
         let seen = match self.docker.inspect_container(&container.id, None).await {
             // Gone since the list was made.
@@ -166,7 +177,7 @@ impl Engine {
             self.docker.unpause_container(id).await
         };
         let what = if frozen { "freeze" } else { "thaw" };
-        unless(done, &[409]).doing(|| format!("{what} the container {id}"))
+        unless(done, &[404, 409]).doing(|| format!("{what} the container {id}"))
     }
 
     /// Removes a container, running or not, with its anonymous volumes.

@@ -5,19 +5,24 @@
 
 mod connect;
 mod containers;
+mod contents;
 mod error;
 mod events;
+mod exec;
 mod images;
 mod logs;
 mod networks;
 mod tool;
+mod top;
 mod volumes;
 
 pub use connect::{Engine, Kind, Surroundings};
 pub use containers::{Container, Health, State};
+pub use contents::{Contents, Holder};
 pub use error::EngineError;
 pub use events::Happening;
+pub use exec::Finished;
 pub use logs::{Lines, Piece};
 pub use networks::{Network, NewNetwork, NewSubnet};
 pub use tool::Run;
-pub use volumes::Volume;
+pub use volumes::{NewVolume, Volume};

@@ -7,7 +7,7 @@ use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptionsBuilder};
 
 use crate::connect::Engine;
-use crate::error::{Doing, EngineError, unless};
+use crate::error::{Doing, EngineError, status, unless};
 
 /// A volume that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,21 @@ pub struct Volume {
     pub path: PathBuf,
     /// Its labels.
     pub labels: HashMap<String, String>,
+    /// Whether it is a plain folder: no driver's options, which are in force only while it is mounted.
+    pub plain: bool,
+}
+
+/// A volume to make.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewVolume {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: HashMap<String, String>,
+    /// Its driver, when it is not the engine's own.
+    pub driver: Option<String>,
+    /// What the driver is told.
+    pub options: HashMap<String, String>,
 }
 
 impl Engine {
@@ -30,31 +45,35 @@ impl Engine {
         let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
         let listed = self.docker.list_volumes(Some(options)).await;
         let listed = listed.doing(|| "list volumes".into())?.volumes.unwrap_or_default();
-        let read = |v: bollard::models::Volume| Volume {
-            name: v.name,
-            path: v.mountpoint.into(),
-            labels: v.labels,
-        };
         Ok(listed.into_iter().map(read).collect())
+    }
+
+    /// The volume of this name, if there is one.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`].
+    pub async fn volume(&self, name: &str) -> Result<Option<Volume>, EngineError> {
+        match self.docker.inspect_volume(name).await {
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            seen => Ok(Some(read(seen.doing(|| format!("look at the volume {name}"))?))),
+        }
     }
 
     /// Makes a volume, unless it is there.
     ///
     /// # Errors
     /// [`EngineError::Refused`].
-    pub async fn make_volume(
-        &self,
-        name: &str,
-        labels: HashMap<String, String>,
-    ) -> Result<Volume, EngineError> {
+    pub async fn make_volume(&self, new: NewVolume) -> Result<Volume, EngineError> {
+        let name = new.name.clone();
         let request = VolumeCreateRequest {
-            name: Some(name.to_owned()),
-            labels: Some(labels),
+            name: Some(new.name),
+            labels: Some(new.labels),
+            driver: new.driver,
+            driver_opts: Some(new.options),
             ..VolumeCreateRequest::default()
         };
         let made = self.docker.create_volume(request).await;
-        let made = made.doing(|| format!("make the volume {name}"))?;
-        Ok(Volume { name: made.name, path: made.mountpoint.into(), labels: made.labels })
+        Ok(read(made.doing(|| format!("make the volume {name}"))?))
     }
 
     /// Removes a volume.
@@ -65,5 +84,14 @@ impl Engine {
         let options = RemoveVolumeOptionsBuilder::new().force(true).build();
         unless(self.docker.remove_volume(name, Some(options)).await, &[404])
             .doing(|| format!("remove the volume {name}"))
+    }
+}
+
+fn read(volume: bollard::models::Volume) -> Volume {
+    Volume {
+        plain: volume.driver == "local" && volume.options.is_empty(),
+        name: volume.name,
+        path: volume.mountpoint.into(),
+        labels: volume.labels,
     }
 }

@@ -23,6 +23,7 @@ use atelier_api::sandbox::{
     SandboxNetwork, SandboxPause, SandboxRemove, SandboxRename, SandboxRestore, SandboxResume,
     SandboxShow, SandboxSnapshot, SandboxStart, SandboxStop, SnapshotList, SnapshotRemove,
 };
+use atelier_api::seed::{SeedList, SeedRemove, SeedSave};
 use atelier_api::service::{
     EnvDown, EnvRestart, EnvServiceLogs, EnvStatus, EnvUp, EnvUrl, NetworkInfo,
 };
@@ -110,6 +111,9 @@ fn services(table: &mut Table) {
     table.bind::<EnvStatus, _>(|app, i| async move { app.workshop.status(i).await });
     table.bind::<EnvUrl, _>(|app, i| async move { app.workshop.service_url(i).await });
     table.bind::<EnvServiceLogs, _>(|app, i| async move { app.workshop.service_logs(i).await });
+    table.bind::<SeedSave, _>(|app, i| async move { app.workshop.seed_save(i).await });
+    table.bind::<SeedList, _>(|app, i| async move { app.workshop.seed_list(i).await });
+    table.bind::<SeedRemove, _>(|app, i| async move { app.workshop.seed_remove(i).await });
     table.bind::<NetworkInfo, _>(|app, _| async move { app.workshop.network_info().await });
 }
 

@@ -21,12 +21,12 @@ pub(crate) struct Removal {
 
 /// Removes each of `names` when the user agrees. The exit code is that of the first that cannot be
 /// removed.
-pub(crate) fn remove_each<O: Operation<Output = Nothing>>(
+pub(crate) fn remove_each<O: Operation<Output = Nothing>, N: ToString + Clone>(
     context: &Context<'_>,
     removal: &Removal,
     question: &str,
-    names: Vec<String>,
-    input: impl Fn(String) -> O::Input,
+    names: Vec<N>,
+    input: impl Fn(N) -> O::Input,
 ) -> Result<u8, Failure> {
     if names.is_empty() || !(removal.yes || confirm(question)?) {
         return Ok(0);
@@ -36,7 +36,7 @@ pub(crate) fn remove_each<O: Operation<Output = Nothing>>(
     context.wait(async {
         for name in names {
             match plane.call::<O>(&input(name.clone())).await {
-                Ok(Nothing {}) => removed.push(name),
+                Ok(Nothing {}) => removed.push(name.to_string()),
                 Err(error) => problems.push(Problem::from(error)),
             }
         }

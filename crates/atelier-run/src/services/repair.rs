@@ -57,6 +57,7 @@ impl Workshop {
                 return mended;
             }
         };
+        mended.extend(self.mend_data(&engine, &rows, busy).await);
         for row in &rows {
             let at_work = busy.contains(&row.environment)
                 || self.driver.turn(row.environment).try_lock().is_err();

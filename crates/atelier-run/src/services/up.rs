@@ -103,7 +103,7 @@ impl Workshop {
         let file = self.compose_file(record);
         write_private(&file, &plan.file)?;
         rise.job.step("data").await?;
-        self.fill_volumes(rise, &plan).await?;
+        self.fill_volumes(rise, &file, &plan, &mut services).await?;
         rise.job.step("services").await?;
         self.start_all(rise, &scope.name, &file, &plan).await?;
         rise.job.step("health").await?;
@@ -164,7 +164,7 @@ impl Workshop {
         front.open(id, gateway).await.then_some(gateway)
     }
 
-    async fn start_all(
+    pub(super) async fn start_all(
         self: &Arc<Self>,
         rise: &Rise<'_>,
         project: &str,
@@ -272,7 +272,8 @@ fn shared_names(plan: &Generated, options: &UpOptions) -> BTreeSet<String> {
 fn planned(scope: &Scope, plan: &Generated, options: &UpOptions) -> ServicesRecord {
     ServicesRecord {
         scope: scope.name.clone(),
-        options: options.clone(),
+        // Where the first data came from does not matter any more when they are started again.
+        options: UpOptions { data_from: None, ..options.clone() },
         services: plan.services.clone(),
         shared: BTreeMap::new(),
         networks: plan.networks.clone(),

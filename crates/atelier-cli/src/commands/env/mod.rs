@@ -9,6 +9,7 @@ mod ls;
 mod open;
 mod restart;
 mod rm;
+mod seed;
 mod show;
 mod status;
 mod stop;
@@ -53,6 +54,9 @@ pub(crate) enum EnvCommand {
     Open(url::UrlArgs),
     /// Show what the commands or services of an environment wrote
     Logs(logs::LogsArgs),
+    /// Keep data that the services of new environments start with
+    #[command(subcommand)]
+    Seed(seed::SeedCommand),
 }
 
 impl EnvCommand {
@@ -72,6 +76,7 @@ impl EnvCommand {
             Self::Restart(args) => args.json,
             Self::Status(args) => args.json,
             Self::Url(args) | Self::Open(args) => args.json,
+            Self::Seed(command) => command.json(),
         }
     }
 }
@@ -93,5 +98,6 @@ pub(crate) fn dispatch(command: &EnvCommand, context: &Context<'_>) -> Result<u8
         EnvCommand::Status(args) => status::run(args, context),
         EnvCommand::Url(args) => url::run(args, context),
         EnvCommand::Open(args) => open::run(args, context),
+        EnvCommand::Seed(command) => seed::dispatch(command, context),
     }
 }

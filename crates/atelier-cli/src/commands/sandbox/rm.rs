@@ -30,7 +30,7 @@ pub(crate) fn run(args: &RmArgs, context: &Context<'_>) -> Result<u8, Failure> {
         args.sandboxes.clone()
     };
     let question = format!("Remove {}, with everything in it?", sandboxes.join(", "));
-    remove_each::<SandboxRemove>(context, &args.removal, &question, sandboxes, |sandbox| {
+    remove_each::<SandboxRemove, _>(context, &args.removal, &question, sandboxes, |sandbox| {
         SandboxRemoveInput { sandbox }
     })
 }

@@ -21,7 +21,7 @@ pub(crate) struct RmArgs {
 pub(crate) fn run(args: &RmArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let question = format!("Remove the snapshots {}?", args.snapshots.join(", "));
     let names = args.snapshots.clone();
-    remove_each::<SnapshotRemove>(context, &args.removal, &question, names, |snapshot| {
+    remove_each::<SnapshotRemove, _>(context, &args.removal, &question, names, |snapshot| {
         SnapshotRef { snapshot }
     })
 }

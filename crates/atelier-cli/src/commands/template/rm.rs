@@ -21,7 +21,7 @@ pub(crate) struct RmArgs {
 pub(crate) fn run(args: &RmArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let question = format!("Remove the templates {}?", args.templates.join(", "));
     let names = args.templates.clone();
-    remove_each::<TemplateRemove>(context, &args.removal, &question, names, |template| {
+    remove_each::<TemplateRemove, _>(context, &args.removal, &question, names, |template| {
         TemplateRef { template }
     })
 }

@@ -21,5 +21,7 @@ pub(crate) struct RevokeArgs {
 pub(crate) fn run(args: &RevokeArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let question = format!("Revoke {}? Whoever uses them is shut out.", args.tokens.join(", "));
     let names = args.tokens.clone();
-    remove_each::<TokenRevoke>(context, &args.removal, &question, names, |token| TokenRef { token })
+    remove_each::<TokenRevoke, _>(context, &args.removal, &question, names, |token| TokenRef {
+        token,
+    })
 }
