@@ -7,10 +7,12 @@
 // A test that can't go on says so by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod dns;
 mod e2b;
 mod env;
 mod examples;
 mod faults;
+mod hostnames;
 mod image;
 mod run;
 mod sandbox;

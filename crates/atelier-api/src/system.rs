@@ -38,6 +38,12 @@ pub struct Status {
     /// Where the SSH server listens that leads into sandboxes, if it does: `host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssh: Option<String>,
+    /// Where names of services are answered for, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<String>,
+    /// What names of services end with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suffix: Option<String>,
     /// Environments by state.
     pub environments: EnvCounts,
     /// Resident memory of the control plane, in bytes.

@@ -2,6 +2,7 @@
 
 use crate::Operation;
 use crate::env::{EnvApply, EnvCreate, EnvDiff, EnvList, EnvLogs, EnvRemove, EnvShow, EnvStop};
+use crate::hostname::{DnsStatus, HostnamesAdd, HostnamesList, HostnamesRemove};
 use crate::image::{
     ImageBuild, ImageImport, ImageList, ImagePrune, ImagePull, ImageRemove, TemplateBuild,
     TemplateCommit, TemplateList, TemplateRemove,
@@ -52,6 +53,10 @@ pub fn visit_all(visitor: &mut impl Visitor) {
         SeedList,
         SeedRemove,
         NetworkInfo,
+        HostnamesAdd,
+        HostnamesRemove,
+        HostnamesList,
+        DnsStatus,
         SandboxCreate,
         SandboxList,
         SandboxShow,

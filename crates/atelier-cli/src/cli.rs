@@ -3,8 +3,8 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    audit, completions, config, docs, doctor, env, image, init, man, network, run, runtime,
-    sandbox, serve, snapshot, status, stop, template, token, version,
+    audit, completions, config, dns, docs, doctor, env, hostnames, image, init, man, network, run,
+    runtime, sandbox, serve, snapshot, status, stop, template, token, version,
 };
 
 /// A self-hosted workshop for developers and AI agents.
@@ -36,6 +36,12 @@ pub(crate) enum Command {
     /// Show the networks of environments
     #[command(subcommand)]
     Network(network::NetworkCommand),
+    /// Make names of services known on this machine
+    #[command(subcommand)]
+    Dns(dns::DnsCommand),
+    /// Add, list and remove further names of services
+    #[command(subcommand, visible_alias = "hostname")]
+    Hostnames(hostnames::HostnamesCommand),
     /// Create, enter, copy, pause, fork and remove sandboxes: isolated machines
     #[command(subcommand, visible_alias = "sb")]
     Sandbox(Box<sandbox::SandboxCommand>),
@@ -89,6 +95,8 @@ impl Command {
         match self {
             Self::Env(command) => command.json(),
             Self::Network(command) => command.json(),
+            Self::Dns(command) => command.json(),
+            Self::Hostnames(command) => command.json(),
             Self::Sandbox(command) => command.json(),
             Self::Snapshot(command) => command.json(),
             Self::Template(command) => command.json(),
@@ -114,7 +122,7 @@ impl Command {
 
 /// Commands by what they are for, in the order in which users need them.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Work on a project", &["run", "env", "network", "init"]),
+    ("Work on a project", &["run", "env", "network", "dns", "hostnames", "init"]),
     ("Sandboxes", &["sandbox", "snapshot", "template", "image", "runtime"]),
     (
         "The control plane",

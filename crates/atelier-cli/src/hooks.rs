@@ -6,6 +6,8 @@ use atelier_api::Problem;
 use atelier_api::system::Check;
 use atelier_config::{Home, ProjectLayer, Settings};
 
+use crate::system::{Authorities, Resolver};
+
 /// How the control plane is to serve.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
@@ -50,6 +52,10 @@ pub trait Hooks {
     fn project_layer(&self, folder: &Path) -> Result<Option<ProjectLayer>, Problem>;
     /// Reference pages of the parts, by file name.
     fn reference_pages(&self) -> Vec<(&'static str, String)>;
+    /// This machine's resolver.
+    fn resolver(&self) -> &dyn Resolver;
+    /// Whom this machine trusts.
+    fn authorities(&self) -> &dyn Authorities;
     /// The OpenAPI document.
     fn openapi(&self) -> serde_json::Value;
 }

@@ -16,12 +16,17 @@ mod output;
 mod progress;
 mod run;
 mod spawn;
+mod system;
 mod variables;
 
 use clap::FromArgMatches;
 
 pub use cli::command_line;
 pub use hooks::{Hooks, ServeOptions};
+pub use system::{
+    Authorities, Resolver, ResolverPlan, ResolverRemoved, ResolverStatus, ResolverTarget,
+    TrustPlan, TrustTarget,
+};
 
 use crate::cli::Cli;
 use crate::context::Context;

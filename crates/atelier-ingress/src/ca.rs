@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rcgen::{
@@ -76,6 +76,12 @@ impl LocalCa {
         let pem = certificate(folder, &key, &names.domains, now)?;
         let issuer = Issuer::new(own_params(&key, &[], now), key);
         Ok(Self { issuer, pem, names, leaves: Mutex::default() })
+    }
+
+    /// Where the authority of a folder has its own certificate.
+    #[must_use]
+    pub fn path(folder: &Path) -> PathBuf {
+        folder.join(CERTIFICATE)
     }
 
     /// The authority's own certificate, for clients to trust.

@@ -41,6 +41,17 @@ pub enum IngressError {
         /// The key.
         key: PathBuf,
     },
+    /// The system keeps its authorities where nobody here knows.
+    #[error("this system has no store of authorities that is known here")]
+    NoStore,
+    /// A program of the system failed.
+    #[error("`{command}` failed: {why}")]
+    Command {
+        /// As one would type it.
+        command: String,
+        /// Its own words.
+        why: String,
+    },
     /// The library refused to make a certificate or a TLS setup.
     #[error("cannot make {what}: {reason}")]
     Crypto {
@@ -70,12 +81,15 @@ impl Fault for IngressError {
             Self::Content { .. } => "ingress.key_content",
             Self::NoPair { .. } => "ingress.key_mismatch",
             Self::Crypto { .. } => "ingress.tls",
+            Self::NoStore => "trust.no_store",
+            Self::Command { .. } => "trust.command_failed",
         }
     }
 
     fn exit(&self) -> ExitCode {
         match self {
             Self::Crypto { .. } => ExitCode::Failed,
+            Self::Command { .. } => ExitCode::Engine,
             _ => ExitCode::Configuration,
         }
     }
@@ -92,7 +106,11 @@ impl Fault for IngressError {
             Self::Content { path, expected, .. } => {
                 vec![format!("{} must hold {expected} in PEM form", path.display())]
             }
-            Self::File { .. } | Self::Crypto { .. } => Vec::new(),
+            Self::NoStore => vec![
+                "install ca-certificates, or give the certificate to the programs that need it"
+                    .to_owned(),
+            ],
+            Self::File { .. } | Self::Crypto { .. } | Self::Command { .. } => Vec::new(),
         }
     }
 }

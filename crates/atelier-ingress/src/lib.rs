@@ -21,6 +21,7 @@ mod relay;
 mod send;
 mod serve;
 mod tls;
+mod trust;
 mod tunnel;
 mod upstream;
 mod wire;
@@ -32,6 +33,7 @@ pub use line::{Line, Resettable};
 pub use options::Options;
 pub use proxy::{Ingress, Peer};
 pub use tls::TlsConfig;
+pub use trust::Trust;
 pub use upstream::{
     BoxFuture, Destination, Dial, Failure, Refusal, Stream, TcpDial, Upstream, Upstreams,
 };

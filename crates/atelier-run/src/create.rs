@@ -1,6 +1,7 @@
 //! `env.create`: from a name to an environment that is whole. The steps are journalled; whatever
 //! stops in the middle is taken back, here or at the next start.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -110,6 +111,7 @@ impl Workshop {
             workspace,
             created_at: Timestamp::now(),
             shown: services,
+            hostnames: BTreeMap::new(),
             port: draft.config.port,
             user_home: self.user_home.clone(),
         };

@@ -25,5 +25,5 @@ pub use attach::{Attached, Ended, Input, Output};
 pub use events::Hub;
 pub use options::Defaults;
 pub use reconcile::restore;
-pub use services::{Front, Lookup, Names, ServiceSettings};
+pub use services::{Front, Lookup, Names, PROBE, ServiceSettings};
 pub use workshop::{Workshop, probe_machine};

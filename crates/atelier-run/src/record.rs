@@ -1,6 +1,7 @@
 //! An environment as it is kept: in the database, and as a file in its own folder, so that a lost
 //! database loses no environment.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,9 @@ pub(crate) struct Record {
     /// Whether its workspace is mounted where a container engine sees it.
     #[serde(default)]
     pub(crate) shown: bool,
+    /// Further names of its services, whole, with the service of each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) hostnames: BTreeMap<String, String>,
     /// The main port of its web server, from `atelier.yaml`.
     pub(crate) port: Option<u16>,
     #[serde(with = "atelier_launch::wire::path")]

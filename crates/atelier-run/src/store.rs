@@ -57,6 +57,17 @@ pub(crate) async fn environment_ready(store: &Store, record: &Record) -> Result<
     Ok(())
 }
 
+/// Its record is another one. Nothing happens to one that is being removed.
+pub(crate) async fn environment_changed(store: &Store, record: &Record) -> Result<(), Problem> {
+    sqlx::query("UPDATE environments SET record = $2 WHERE id = $1 AND state = 'ready'")
+        .bind(record.id.to_string())
+        .bind(serde_json::to_string(record).map_err(StoreError::from)?)
+        .execute(store.pool())
+        .await
+        .map_err(StoreError::from)?;
+    Ok(())
+}
+
 /// It is being removed: nobody may use it any more. `false` when somebody else removes it.
 pub(crate) async fn environment_removing(store: &Store, id: Uuid) -> Result<bool, Problem> {
     let done = sqlx::query(
@@ -97,6 +108,16 @@ pub(crate) async fn environment_find(
     .fetch_optional(store.pool())
     .await
     .map_err(StoreError::from)?;
+    Ok(row.as_ref().map(read).transpose()?)
+}
+
+/// One by its id.
+pub(crate) async fn environment_get(store: &Store, id: Uuid) -> Result<Option<EnvRow>, Problem> {
+    let row = sqlx::query("SELECT id, name, state, record FROM environments WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_optional(store.pool())
+        .await
+        .map_err(StoreError::from)?;
     Ok(row.as_ref().map(read).transpose()?)
 }
 

@@ -112,6 +112,11 @@ impl Workshop {
         &self.driver.names
     }
 
+    /// Says whether this machine's resolver asks us for the names of services, so that URLs have them.
+    pub fn set_resolves(&self, resolves: bool) {
+        self.resolves.store(resolves, std::sync::atomic::Ordering::Relaxed);
+    }
+
     /// What everything of this home carries in an engine.
     pub(crate) fn home_label(&self) -> String {
         group_name(&self.home)

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::names::NameServer;
 use crate::upstreams;
 
 /// The control plane.
@@ -37,6 +38,8 @@ pub(crate) struct App {
     pub(crate) ingress: Option<String>,
     pub(crate) tls: Option<String>,
     pub(crate) ssh: Option<String>,
+    /// The server that answers for names of services.
+    pub(crate) names: Arc<NameServer>,
     pub(crate) started_at: Timestamp,
     /// Cancelled when the control plane is to stop.
     pub(crate) stop: CancellationToken,
@@ -63,6 +66,8 @@ impl App {
             tls: self.tls.clone(),
             ssh: self.ssh.clone(),
             domain: self.sandbox_domain.clone(),
+            dns: self.names.address().await.map(|at| at.to_string()),
+            suffix: Some(self.names.suffix().to_owned()),
             environments: self.workshop.counts().await?,
             memory_bytes: resident_bytes(),
             jobs: self.workshop.jobs().await?,

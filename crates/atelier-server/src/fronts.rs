@@ -5,24 +5,32 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use atelier_dns::{Record, Server, Zone};
+use atelier_dns::{Record, Zone};
 use atelier_ingress::{Ingress, TlsConfig};
 use atelier_run::Front;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::names;
+
 /// HTTP's port and that of HTTP over TLS.
 const PORTS: [u16; 2] = [80, 443];
+
+/// TLS that is made when the first environment needs it: it may have to make keys.
+pub(crate) type LazyTls =
+    LazyLock<Option<Arc<TlsConfig>>, Box<dyn FnOnce() -> Option<Arc<TlsConfig>> + Send>>;
 
 /// The ingress in environments' networks, and the names' zone.
 #[derive(Clone)]
 pub(crate) struct Fronts {
     proxy: Arc<Ingress>,
-    tls: Option<Arc<TlsConfig>>,
+    tls: Arc<LazyTls>,
     zone: Zone,
+    filled: Arc<Notify>,
     open: Arc<Mutex<HashMap<Uuid, (IpAddr, CancellationToken)>>>,
 }
 
@@ -33,8 +41,9 @@ impl std::fmt::Debug for Fronts {
 }
 
 impl Fronts {
-    pub(crate) fn new(proxy: Arc<Ingress>, tls: Option<Arc<TlsConfig>>, zone: Zone) -> Self {
-        Self { proxy, tls, zone, open: Arc::default() }
+    /// `filled` is told when there are names and were none before.
+    pub(crate) fn new(proxy: Arc<Ingress>, tls: LazyTls, zone: Zone, filled: Arc<Notify>) -> Self {
+        Self { proxy, tls: Arc::new(tls), zone, filled, open: Arc::default() }
     }
 
     fn open(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, (IpAddr, CancellationToken)>> {
@@ -56,7 +65,7 @@ impl Fronts {
         };
         let stop = CancellationToken::new();
         tokio::spawn(self.proxy.clone().serve(plain, None, stop.clone()));
-        if let Some(tls) = &self.tls
+        if let Some(tls) = &**self.tls
             && let Ok(listener) = TcpListener::bind(https).await
         {
             tokio::spawn(self.proxy.clone().serve(listener, Some(tls.clone()), stop.clone()));
@@ -92,23 +101,11 @@ impl Front for Fronts {
             .filter(|(name, ips)| !ips.is_empty() && below(name))
             .map(|(name, ips)| Record::new(name, ips))
             .collect();
-        if let Err(error) = self.zone.set(&owner, records) {
-            tracing::warn!(%error, "names that can't be served");
-        }
-    }
-}
-
-/// Serves names; a port that is taken is said and done without.
-pub(crate) async fn serve_names(zone: &Zone, listen: Option<SocketAddr>) -> Option<Server> {
-    let options = atelier_dns::Options { listen: vec![listen?], ..atelier_dns::Options::default() };
-    match Server::start(zone.clone(), options).await {
-        Ok(server) => {
-            tracing::info!(at = ?server.addresses(), "name server");
-            Some(server)
-        }
-        Err(error) => {
-            tracing::warn!(%error, "no names of services are served");
-            None
+        let none_before = names::names(&self.zone) == 0;
+        match self.zone.set(&owner, records) {
+            Ok(true) if none_before => self.filled.notify_one(),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "names that can't be served"),
         }
     }
 }

@@ -91,12 +91,7 @@ pub(crate) fn tls(
 ) -> Result<Arc<TlsConfig>, Problem> {
     let config = match (&files.certificate, &files.key) {
         (Some(certificate), Some(key)) => TlsConfig::files(certificate, key)?,
-        (None, None) => {
-            // Names of environments stand two levels below localhost.
-            let names =
-                Names { allowed: Arc::new(|_| true), ..Names::of([domain, "localhost", suffix]) };
-            TlsConfig::local(Arc::new(LocalCa::open(&home.keys(), names)?))?
-        }
+        (None, None) => TlsConfig::local(Arc::new(local_ca(home, domain, suffix)?))?,
         _ => {
             return Err(Problem::new(
                 "serve.tls",
@@ -107,6 +102,16 @@ pub(crate) fn tls(
         }
     };
     Ok(Arc::new(config))
+}
+
+/// The home's own authority, which is made when it is not there.
+///
+/// # Errors
+/// When its files can't be read or written.
+pub fn local_ca(home: &Home, domain: &str, suffix: &str) -> Result<LocalCa, Problem> {
+    // Names of environments stand two levels below localhost.
+    let names = Names { allowed: Arc::new(|_| true), ..Names::of([domain, "localhost", suffix]) };
+    Ok(LocalCa::open(&home.keys(), names)?)
 }
 
 /// What is served where.

@@ -9,9 +9,8 @@ use std::time::Duration;
 use atelier_api::{ExitCode, Problem};
 use atelier_auth::{Audit, LocalKey, Tokens};
 use atelier_config::Home;
-use atelier_dns::Zone;
 use atelier_image::StoreOptions;
-use atelier_ingress::Ingress;
+use atelier_ingress::{Ingress, TlsConfig};
 use atelier_run::{Defaults, ServiceSettings, Workshop};
 use atelier_sandbox::{Fleet, FleetDefaults, ImageStore};
 use atelier_store::Store;
@@ -24,8 +23,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::foreign::{self, CallerDoor};
-use crate::fronts::{self, Fronts};
+use crate::fronts::{Fronts, LazyTls};
 use crate::listeners::{self, Addresses, Certificate, Listeners, Served};
+use crate::names::NameServer;
 use crate::shells::Shells;
 use crate::upstreams::Places;
 use crate::{http, listen, memory};
@@ -81,11 +81,13 @@ pub async fn serve(options: ServeOptions) -> Result<bool, Problem> {
         }
         None => None,
     };
-    let zone = Zone::new([options.services.suffix.as_str()]).map_err(Problem::from)?;
-    let names = fronts::serve_names(&zone, options.addresses.dns).await;
-    let fronts = Fronts::new(proxy.clone(), tls.clone(), zone);
+    let names = NameServer::start(&options.services.suffix, options.addresses.dns).await?;
+    let names = Arc::new(names);
+    let of_fronts = tls_of_fronts(&options, tls.clone());
+    let fronts = Fronts::new(proxy.clone(), of_fronts, names.zone().clone(), names.filled());
     parts.workshop.service_names().answered_by(Box::new(fronts));
-    let app = Arc::new(app(&options, &parts, &listeners, proxy.clone(), &store)?);
+    let ways = Ways { listeners: &listeners, proxy: proxy.clone(), names: names.clone() };
+    let app = Arc::new(app(&options, &parts, ways, &store)?);
     stop_on_signals(&app.stop)?;
     in_background(&app);
     let e2b = atelier_e2b::E2b::default();
@@ -111,9 +113,7 @@ pub async fn serve(options: ServeOptions) -> Result<bool, Problem> {
     let _ = fs::remove_file(home.socket());
     app.sessions.close();
     let _ = tokio::time::timeout(options.grace, app.sessions.wait()).await;
-    if let Some(names) = names {
-        names.stop().await;
-    }
+    names.stop().await;
     parts.workshop.close();
     store.close().await;
     tracing::info!("stopped; environments and sandboxes go on");
@@ -160,13 +160,32 @@ impl Parts {
     }
 }
 
+/// TLS at services' names is there without being asked for; without a certificate there is none.
+fn tls_of_fronts(options: &ServeOptions, ready: Option<Arc<TlsConfig>>) -> LazyTls {
+    let (home, certificate) = (options.home.clone(), options.certificate.clone());
+    let (domain, suffix) = (options.sandboxes.domain.clone(), options.services.suffix.clone());
+    LazyTls::new(Box::new(move || {
+        ready.or_else(|| {
+            let made = listeners::tls(&home, &domain, &suffix, &certificate);
+            made.inspect_err(|problem| tracing::warn!(%problem, "no TLS for services")).ok()
+        })
+    }))
+}
+
+/// How others reach what is served.
+struct Ways<'a> {
+    listeners: &'a Listeners,
+    proxy: Arc<Ingress>,
+    names: Arc<NameServer>,
+}
+
 fn app(
     options: &ServeOptions,
     parts: &Parts,
-    listeners: &Listeners,
-    proxy: Arc<Ingress>,
+    ways: Ways<'_>,
     store: &Store,
 ) -> Result<App, Problem> {
+    let Ways { listeners, proxy, names } = ways;
     let home = &options.home;
     let address = |listener: &Option<tokio::net::TcpListener>| {
         Listeners::address(listener.as_ref()).map(|a| a.to_string())
@@ -192,6 +211,7 @@ fn app(
         ingress: address(&listeners.ingress),
         tls: address(&listeners.tls),
         ssh: address(&listeners.ssh),
+        names,
         started_at: Timestamp::now(),
         stop: CancellationToken::new(),
         sessions: TaskTracker::new(),
@@ -204,6 +224,7 @@ fn in_background(app: &Arc<App>) {
     let (workshop, fleet, stop) = (&app.workshop, &app.fleet, &app.stop);
     tokio::spawn(workshop.clone().stop_idle(stop.clone()));
     tokio::spawn(workshop.clone().watch_services(stop.clone()));
+    tokio::spawn(app.names.clone().keep(workshop.clone(), stop.clone()));
     tokio::spawn(fleet.clone().keep_time(stop.clone()));
     tokio::spawn(fleet.clone().sample(stop.clone()));
     let (quiet, stopped) = (workshop.clone(), stop.clone());

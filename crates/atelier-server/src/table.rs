@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 use atelier_api::env::{
     EnvApply, EnvCreate, EnvDiff, EnvList, EnvLogs, EnvRemove, EnvShow, EnvStop,
 };
+use atelier_api::hostname::{DnsStatus, HostnamesAdd, HostnamesList, HostnamesRemove};
 use atelier_api::image::{
     ImageBuild, ImageImport, ImageList, ImagePrune, ImagePull, ImageRemove, TemplateBuild,
     TemplateCommit, TemplateList, TemplateRemove,
@@ -115,6 +116,10 @@ fn services(table: &mut Table) {
     table.bind::<SeedList, _>(|app, i| async move { app.workshop.seed_list(i).await });
     table.bind::<SeedRemove, _>(|app, i| async move { app.workshop.seed_remove(i).await });
     table.bind::<NetworkInfo, _>(|app, _| async move { app.workshop.network_info().await });
+    table.bind::<HostnamesAdd, _>(|app, i| async move { app.workshop.hostname_add(i).await });
+    table.bind::<HostnamesRemove, _>(|app, i| async move { app.workshop.hostname_remove(i).await });
+    table.bind::<HostnamesList, _>(|app, i| async move { app.workshop.hostname_list(i).await });
+    table.bind::<DnsStatus, _>(|app, _| async move { Ok(app.names.report(&app.workshop).await) });
 }
 
 fn sandboxes(table: &mut Table) {

@@ -4,6 +4,7 @@
 mod build;
 mod logs;
 mod reference;
+mod system;
 mod wiring;
 
 use std::process::ExitCode;

@@ -7,13 +7,14 @@ use std::time::Duration;
 use atelier_api::env::NetworkMode;
 use atelier_api::system::Check;
 use atelier_api::{ExitCode, Problem};
-use atelier_cli::{Hooks, ServeOptions};
+use atelier_cli::{Authorities, Hooks, Resolver, ServeOptions};
 use atelier_config::{Home, Layer, ProjectLayer, Settings};
 use atelier_environment::{Config, FILE_NAME, Network, Project};
 use atelier_image::StoreOptions;
 use atelier_run::Defaults;
 use atelier_server::{Addresses, Certificate, FleetDefaults, ServiceSettings, Surroundings};
 
+use crate::system::Machine;
 use crate::{build, logs, reference};
 
 /// How long calls under way may take when the control plane stops.
@@ -86,6 +87,14 @@ impl Hooks for Wiring {
 
     fn reference_pages(&self) -> Vec<(&'static str, String)> {
         reference::pages()
+    }
+
+    fn resolver(&self) -> &dyn Resolver {
+        &Machine
+    }
+
+    fn authorities(&self) -> &dyn Authorities {
+        &Machine
     }
 
     fn openapi(&self) -> serde_json::Value {

@@ -3,10 +3,12 @@
 pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod dns;
 pub(crate) mod docs;
 pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod events;
+pub(crate) mod hostnames;
 pub(crate) mod image;
 pub(crate) mod init;
 pub(crate) mod man;
@@ -34,6 +36,8 @@ pub(crate) fn dispatch(command: Command, context: &Context<'_>) -> Result<u8, Fa
         Command::Run(args) => run::run(&args, context),
         Command::Env(command) => env::dispatch(&command, context),
         Command::Network(command) => network::dispatch(&command, context),
+        Command::Dns(command) => dns::dispatch(&command, context),
+        Command::Hostnames(command) => hostnames::dispatch(&command, context),
         Command::Sandbox(command) => sandbox::dispatch(&command, context),
         Command::Snapshot(command) => snapshot::dispatch(&command, context),
         Command::Image(command) => image::dispatch(&command, context),

@@ -53,7 +53,12 @@ fn text(status: &Status) -> String {
         ("api over tcp", status.listen.clone().unwrap_or_else(nowhere)),
         ("web servers", status.ingress.clone().unwrap_or_else(nowhere)),
     ];
-    let reached = [("over tls", &status.tls), ("domain", &status.domain), ("ssh", &status.ssh)];
+    let reached = [
+        ("over tls", &status.tls),
+        ("domain", &status.domain),
+        ("ssh", &status.ssh),
+        ("names", &status.dns),
+    ];
     let reached = reached.into_iter().filter_map(|(name, at)| Some((name, at.clone()?)));
     let lines: Vec<_> = lines.into_iter().chain(reached).collect();
     let mut text: String =

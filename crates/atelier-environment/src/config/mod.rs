@@ -70,11 +70,20 @@ pub struct Services {
     /// Compose profiles.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub profiles: Vec<String>,
+    /// Further names of services: bare ones stand below the environment's own, others end with the suffix.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub hostnames: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for Services {
     fn default() -> Self {
-        Self { start: true, files: Vec::new(), env_files: Vec::new(), profiles: Vec::new() }
+        Self {
+            start: true,
+            files: Vec::new(),
+            env_files: Vec::new(),
+            profiles: Vec::new(),
+            hostnames: BTreeMap::new(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod data;
 mod down;
 mod files;
+mod hostnames;
 mod names;
 mod places;
 mod record;
@@ -32,6 +33,7 @@ use tokio::sync::{Mutex, Notify, RwLock};
 use uuid::Uuid;
 
 pub(crate) use files::has_services;
+pub use hostnames::PROBE;
 pub use names::{Front, Lookup, Names};
 pub(crate) use tree::{hide as hide_tree, show as show_tree};
 
@@ -76,6 +78,8 @@ pub(crate) struct Driver {
     pub(crate) subnets: Mutex<()>,
     /// Held while a shared service is started, counted or stopped.
     pub(crate) shared: Mutex<()>,
+    /// Held while a further name is chosen and noted.
+    pub(crate) hostnames: Mutex<()>,
     /// Told when the engine was used.
     used: Notify,
     turns: std::sync::Mutex<HashMap<Uuid, Arc<Mutex<()>>>>,
@@ -90,6 +94,7 @@ impl Driver {
             loader: Mutex::default(),
             subnets: Mutex::default(),
             shared: Mutex::default(),
+            hostnames: Mutex::default(),
             used: Notify::new(),
             turns: std::sync::Mutex::default(),
         }

@@ -123,6 +123,11 @@ impl Names {
         }
     }
 
+    /// Whose a name is now.
+    pub(crate) fn owner(&self, name: &str) -> Option<Uuid> {
+        self.table.read().ok()?.get(name).map(|target| target.environment)
+    }
+
     /// An environment's names with what they lead to.
     pub(crate) fn of(&self, environment: Uuid) -> Vec<(String, Target)> {
         let Ok(table) = self.table.read() else { return Vec::new() };
@@ -146,6 +151,8 @@ pub(crate) fn of_service(record: &Record, plan: &ServicePlan, suffix: &str) -> V
         names.push(format!("{project}.{env}.localhost"));
     }
     names.extend(plan.hostnames.iter().cloned());
+    let added = record.hostnames.iter().filter(|(_, service)| **service == plan.name);
+    names.extend(added.map(|(name, _)| name.clone()));
     names.iter_mut().for_each(|name| name.make_ascii_lowercase());
     names
 }

@@ -60,6 +60,9 @@ impl Workshop {
         options: &UpOptions,
     ) -> Result<(), Problem> {
         let _turn = self.services_turn(record.id).await;
+        // Its names may have changed while others had their turn.
+        let now = self.record_of(record.id).await?;
+        let record = now.as_ref().unwrap_or(record);
         let tree = self.show_tree(record).await?;
         let model = self.load_services(record, &tree, &options.profiles).await?;
         let engine = self.driver.engine().await?;
@@ -92,7 +95,8 @@ impl Workshop {
         rise.job.step("network").await?;
         let (mut scope, plan) = self.networks(rise).await?;
         scope.shared = shared_names(&plan, rise.options);
-        let plan = generate(&rise.model, &scope)?;
+        let mut plan = generate(&rise.model, &scope)?;
+        self.configured_names(record, &rise.tree, &mut plan)?;
         let mut services = planned(&scope, &plan, rise.options);
         store::set_record(&self.store, record.id, &services).await?;
         rise.job.step("shared").await?;

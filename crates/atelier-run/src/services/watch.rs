@@ -95,7 +95,7 @@ impl Workshop {
     }
 
     pub(super) async fn record_of(&self, id: Uuid) -> Result<Option<Record>, Problem> {
-        let rows = crate::store::environment_list(&self.store, None).await?;
-        Ok(rows.into_iter().find(|row| row.id == id).and_then(|row| row.record))
+        let row = crate::store::environment_get(&self.store, id).await?;
+        Ok(row.and_then(|row| row.record))
     }
 }
