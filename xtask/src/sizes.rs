@@ -9,6 +9,8 @@ use anyhow::{Context, Result};
 const LONGEST_FILE: usize = 500;
 /// More lines of source than this need another crate; tests in a folder of their own don't count.
 const LARGEST_CRATE: usize = 10_000;
+/// The command line is wide, not deep: a file for each verb, which call nothing but the API.
+const LARGEST_COMMAND_LINE: usize = 14_000;
 
 /// Files and crates that are too long, modules that don't say what they are.
 pub fn check() -> Result<Vec<String>> {
@@ -37,9 +39,9 @@ pub fn check() -> Result<Vec<String>> {
         }
     }
     for (name, lines) in crates {
-        if lines > LARGEST_CRATE {
-            findings
-                .push(format!("{} has {lines} lines, more than {LARGEST_CRATE}", name.display()));
+        let most = if name.ends_with("atelier-cli") { LARGEST_COMMAND_LINE } else { LARGEST_CRATE };
+        if lines > most {
+            findings.push(format!("{} has {lines} lines, more than {most}", name.display()));
         }
     }
     Ok(findings)

@@ -101,6 +101,8 @@ fn status() -> Status {
         tls: None,
         domain: None,
         ssh: None,
+        dns: None,
+        suffix: None,
         environments: EnvCounts::default(),
         memory_bytes: 0,
         jobs: vec![],
