@@ -1,12 +1,28 @@
 //! Further names of services. Nothing here needs an engine: no service is up.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use crate::support::Lab;
 
 const COMPOSE: &str = "services:\n  api:\n    image: none:1\n  db:\n    image: none:1\n";
 
+/// Reads the Compose file as Compose would, where Compose is not installed.
+const READER: &str = r#"#!/bin/sh
+case "$*" in
+*version*) echo 5.0.0 ;;
+*) echo '{"name":"shop","services":{"api":{"image":"none:1"},"db":{"image":"none:1"}}}' ;;
+esac
+"#;
+
 /// A project with two services and two environments.
 fn lab() -> Lab {
     let lab = Lab::new();
+    let reader = lab.user_home().join("docker-compose");
+    fs::write(&reader, READER).unwrap();
+    fs::set_permissions(&reader, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut serve = lab.command(&["serve", "--background"]);
+    assert!(serve.env("ATELIER_COMPOSE", &reader).status().unwrap().success());
     lab.write("compose.yaml", COMPOSE);
     lab.ok(&["env", "create", "e1"]);
     lab.ok(&["env", "create", "e2"]);
