@@ -57,7 +57,7 @@ impl Workshop {
         let source = self.source(rise, from).await?;
         let mut notes = Vec::new();
         let todo = self.todo(rise, plan, &source, &mut notes).await?;
-        if let Err(problem) = self.fill(rise, file, plan, services, &source, &todo).await {
+        if let Err(problem) = self.fill(rise, file, plan, services, source, &todo).await {
             half::discard(rise.engine, &folder, id).await?;
             return Err(problem);
         }
@@ -114,7 +114,7 @@ impl Workshop {
         file: &Path,
         plan: &Generated,
         services: &ServicesRecord,
-        source: &Source,
+        source: Source,
         todo: &Todo,
     ) -> Result<(), Problem> {
         if todo.volumes.is_empty() && todo.dumps.is_empty() {
@@ -127,8 +127,10 @@ impl Workshop {
             services: todo.dumps.iter().map(|service| service.name.clone()).collect(),
         };
         half::begin(&folder, &half)?;
-        let dumps = self.write_dumps(rise.engine, source, &todo.dumps, &folder).await?;
-        self.copy_volumes(rise, plan, services, source, &todo.volumes).await?;
+        let dumps = self.write_dumps(rise.engine, &source, &todo.dumps, &folder).await?;
+        self.copy_volumes(rise, plan, services, &source, &todo.volumes).await?;
+        // Others may have what they need from there while ours is read in.
+        drop(source);
         self.read_dumps(rise, file, plan, services, &dumps).await?;
         half::end(&folder)
     }

@@ -30,7 +30,7 @@ impl Workshop {
         }
         let left = self.clear_seeds();
         if left > 0 {
-            mended.push(format!("removed {left} half-written seeds"));
+            mended.push(format!("removed half-written seeds: {left}"));
         }
         mended
     }
@@ -40,8 +40,7 @@ impl Workshop {
         let mut mended = Vec::new();
         let thawed = held::mend(engine, &folder).await?;
         if thawed > 0 {
-            mended
-                .push(format!("let {thawed} containers of {id} go on that were frozen for a copy"));
+            mended.push(format!("thawed what was frozen for a copy of the data of {id}"));
         }
         let helpers =
             [format!("{HOME}={}", self.home_label()), format!("{ENVIRONMENT}={id}"), HELPER.into()];
