@@ -58,3 +58,20 @@ fn who_wants_it_differently_is_told_who_uses_it() {
         lab.ok(&["env", "rm", "--yes", env]);
     }
 }
+
+#[test]
+fn one_that_nobody_uses_any_more_goes_at_the_next_start_at_the_latest() {
+    let lab = Lab::with_services("shop", SHARED);
+    lab.ok(&["run", "a1", "--", "true"]);
+    let shown = lab.json(&["env", "status", "a1"]);
+    let db = shown["services"].as_array().unwrap().iter().find(|s| s["name"] == "db").unwrap();
+    let name = db["containers"][0].as_str().unwrap();
+    let there = || containers("dev.atelier.shared").iter().any(|c| c.to_string().contains(name));
+    lab.ok(&["env", "rm", "--yes", "a1"]);
+    // It ends before the grace is over.
+    lab.ok(&["stop"]);
+    wait_until("it is gone", || {
+        lab.ok(&["env", "ls"]);
+        !there()
+    });
+}

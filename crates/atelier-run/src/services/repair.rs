@@ -68,6 +68,13 @@ impl Workshop {
                 }
             }
         }
+        for row in rows.iter().filter(|row| !wanted.contains(&row.environment)) {
+            match self.end_unused(&engine, row).await {
+                Ok(true) => mended.push("stopped a shared service that nobody uses".into()),
+                Ok(false) => {}
+                Err(problem) => tracing::warn!(%problem, "a shared service that nobody uses"),
+            }
+        }
         let known: HashSet<Uuid> = rows.iter().map(|row| row.environment).collect();
         match self.clear_strays(&engine, &known).await {
             Ok(strays) => mended.extend(strays),

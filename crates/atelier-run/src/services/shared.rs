@@ -191,16 +191,29 @@ impl Workshop {
         engine: &Engine,
         scope: &str,
     ) -> Result<bool, Problem> {
-        let _one = self.driver.shared.lock().await;
-        if !self.users(scope, Uuid::nil()).await?.is_empty() {
-            return Ok(false);
-        }
         let rows = store::list(&self.store).await?;
         let row =
             rows.into_iter().find(|row| row.record.as_ref().is_some_and(|r| r.scope == scope));
-        let Some(row) = row else { return Ok(false) };
-        down::clear(engine, &format!("{SHARED}={}", row.environment), row.record.as_ref(), false)
-            .await?;
+        match row {
+            Some(row) => self.end_unused(engine, &row).await,
+            None => Ok(false),
+        }
+    }
+
+    /// The same by its row. One that was never whole has no users either.
+    pub(crate) async fn end_unused(
+        self: &Arc<Self>,
+        engine: &Engine,
+        row: &store::ServicesRow,
+    ) -> Result<bool, Problem> {
+        let _one = self.driver.shared.lock().await;
+        if let Some(record) = &row.record
+            && !self.users(&record.scope, Uuid::nil()).await?.is_empty()
+        {
+            return Ok(false);
+        }
+        let label = format!("{SHARED}={}", row.environment);
+        down::clear(engine, &label, row.record.as_ref(), false).await?;
         store::gone(&self.store, row.environment).await?;
         Ok(true)
     }
