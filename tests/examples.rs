@@ -95,3 +95,18 @@ removed: True
 ";
     assert_eq!((done.stdout.as_str(), done.code), (expected, 0), "{}", done.stderr);
 }
+
+#[test]
+fn ten_front_ends_share_one_database() {
+    let mut lab = example("shared-database");
+    lab.serve_with_engine();
+    lab.write(".env", "IMAGE=atelier-test:1\n");
+    let done = program(&lab, "./try-all", &[], &[]);
+    assert_eq!(done.code, 0, "{done:?}");
+    for n in 1..=10 {
+        let own = format!("front end of front-{n}\n");
+        assert!(done.stdout.contains(&own), "{own} is not in {}", done.stdout);
+    }
+    assert!(done.stdout.ends_with("databases: 1\n"), "{}", done.stdout);
+    assert_eq!(lab.json(&["env", "ls"]), serde_json::json!([]));
+}

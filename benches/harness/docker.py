@@ -14,8 +14,9 @@ PATIENCE = 45
 class Docker:
     """An engine with the image in it."""
 
-    def __init__(self, folder, tree):
+    def __init__(self, folder, tree, firewall=False):
         self.folder, self.tree, self.daemon, self.bridge = folder, tree, None, None
+        self.firewall = firewall
 
     def ready(self):
         """Starts an engine when none answers, and loads the image."""
@@ -36,12 +37,13 @@ class Docker:
         ip("link", "add", self.bridge, "type", "bridge")
         ip("address", "add", "198.18.255.1/24", "dev", self.bridge)
         ip("link", "set", self.bridge, "up")
-        # No rules and no forwarding: the machine's own are left alone, which only helps the peer.
         argv = [
             "dockerd", "--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/exec",
             "--host", socket, "--pidfile", f"{self.folder}/pid", "--bridge", self.bridge,
-            "--iptables=false", "--ip-forward=false", "--ip-masq=false",
         ]
+        if not self.firewall:
+            # No rules and no forwarding: the machine's own are left alone, which only helps the peer.
+            argv += ["--iptables=false", "--ip-forward=false", "--ip-masq=false"]
         with open(f"{self.folder}/log", "wb") as log:
             self.daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + PATIENCE

@@ -49,7 +49,7 @@ class Bench:
         if not self.args.skip_docker:
             folder = os.path.join(self.folder, "docker")
             os.mkdir(folder)
-            self.docker = Docker(folder, tree)
+            self.docker = Docker(folder, tree, getattr(self.args, "firewall", False))
             self.docker.ready()
             self.report.fact("docker", self.docker.versions())
 

@@ -28,19 +28,24 @@ impl Lab {
     /// With a project that has these services.
     pub fn with_services(project: &str, compose_file: &str) -> Self {
         let mut lab = Self::bare(project);
-        image(&lab);
-        lab.variables = vec![
-            ("ATELIER_ENGINE", engine()),
-            ("ATELIER_COMPOSE", compose()),
-            ("ATELIER_SUBNETS", subnets()),
-            ("ATELIER_SHARED_GRACE", "1s".into()),
-        ];
+        lab.serve_with_engine();
         lab.write("compose.yaml", compose_file);
         lab.write("site/index.html", "hello\n");
         lab.git(&["init", "-q", "-b", "main"]);
         lab.git(&["add", "-A"]);
         lab.git(&["commit", "-q", "-m", "first"]);
         lab
+    }
+
+    /// From now on with the engine of the tests, which gets the image.
+    pub fn serve_with_engine(&mut self) {
+        image(self);
+        self.variables = vec![
+            ("ATELIER_ENGINE", engine()),
+            ("ATELIER_COMPOSE", compose()),
+            ("ATELIER_SUBNETS", subnets()),
+            ("ATELIER_SHARED_GRACE", "1s".into()),
+        ];
     }
 
     /// Starts the binary's control plane anew with one more variable.

@@ -77,7 +77,9 @@ impl Engine {
     /// [`EngineError::Refused`], for one when its subnet overlaps another.
     pub async fn make_network(&self, new: &NewNetwork) -> Result<(), EngineError> {
         match self.docker.inspect_network(&new.name, None).await {
-            Ok(_) => return Ok(()),
+            Ok(there) if has(&there, new) => return Ok(()),
+            // Of the same name with other addresses: what is on it comes up anew.
+            Ok(_) => self.remove_network(&new.name).await?,
             Err(error) if status(&error) == Some(404) => {}
             Err(error) => return Err(error).doing(|| format!("look for the network {}", new.name)),
         }
@@ -160,4 +162,12 @@ impl Engine {
         unless(self.docker.disconnect_network(network, request).await, &[404, 500])
             .doing(|| format!("disconnect {container} from {network}"))
     }
+}
+
+/// Whether a network has the subnets that it should have.
+fn has(there: &bollard::models::NetworkInspect, new: &NewNetwork) -> bool {
+    let config = there.ipam.as_ref().and_then(|ipam| ipam.config.as_ref());
+    let subnets: Vec<&str> =
+        config.into_iter().flatten().filter_map(|config| config.subnet.as_deref()).collect();
+    new.subnets.iter().all(|own| subnets.contains(&own.subnet.as_str()))
 }

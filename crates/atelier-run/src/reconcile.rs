@@ -26,8 +26,7 @@ impl Workshop {
         let busy = self.busy();
         for row in store::environment_list(&self.store, None).await? {
             // Not whole, and nobody is at it: the control plane was killed in the middle.
-            if row.state != "ready" && !busy.contains(&row.id) {
-                self.discard(row.id).await?;
+            if row.state != "ready" && !busy.contains(&row.id) && self.take_back(row.id).await? {
                 mended.push(format!("took back {}, left {}", row.name, row.state));
             }
         }
@@ -35,8 +34,9 @@ impl Workshop {
         let wanted: HashSet<Uuid> = rows.iter().map(|row| row.id).collect();
         mended.extend(self.sandboxes.reconcile(&wanted).await?.mended);
         for id in self.strays(&wanted) {
-            self.discard(id).await?;
-            mended.push(format!("removed the folders of {id}, which is no environment"));
+            if self.take_back(id).await? {
+                mended.push(format!("removed the folders of {id}, which is no environment"));
+            }
         }
         for folder in [self.home.environments(), self.home.sandboxes()] {
             let left = atelier_environment::gc_leftovers(&folder)?.leftovers;
@@ -53,6 +53,19 @@ impl Workshop {
         self.end_jobs(&busy).await?;
         self.collect_bases().await?;
         Ok(mended)
+    }
+
+    /// Takes away an environment that is not whole. One whose containers can't be reached now is left for
+    /// the next time: everything else must start without the engine.
+    async fn take_back(self: &Arc<Self>, id: Uuid) -> Result<bool, Problem> {
+        match self.discard(id).await {
+            Ok(_) => Ok(true),
+            Err(problem) if problem.code.starts_with("engine.") => {
+                tracing::warn!(%id, %problem, "left for when the container engine answers");
+                Ok(false)
+            }
+            Err(problem) => Err(problem),
+        }
     }
 
     /// What [`Workshop::reconcile`] would put right.

@@ -247,6 +247,7 @@ impl Workshop {
         let probed = tokio::task::spawn_blocking(move || this.sandboxes.probe()).await;
         let mut checks = probed.unwrap_or_default();
         checks.push(limits(self.sandboxes.limits_missing()));
+        checks.extend(self.probe_services().await);
         checks
     }
 }

@@ -24,6 +24,8 @@ impl Workshop {
     /// # Errors
     /// What keeps containers from ending.
     pub async fn down(self: &Arc<Self>, input: EnvDownInput) -> Result<Services, Problem> {
+        let project = self.project(&input.project).await?;
+        let _held = self.share(&project, &input.env).await;
         let record = self.get(&input.project, &input.env).await?;
         let _turn = self.services_turn(record.id).await;
         if store::find(&self.store, record.id).await?.is_some() {
@@ -43,6 +45,8 @@ impl Workshop {
     /// # Errors
     /// `env.no_service`, or what the engine has against it.
     pub async fn restart(self: &Arc<Self>, input: EnvRestartInput) -> Result<Services, Problem> {
+        let project = self.project(&input.project).await?;
+        let _held = self.share(&project, &input.env).await;
         let record = self.get(&input.project, &input.env).await?;
         let _turn = self.services_turn(record.id).await;
         let engine = self.driver.engine().await?;

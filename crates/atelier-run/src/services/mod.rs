@@ -9,6 +9,7 @@ mod files;
 mod hostnames;
 mod names;
 mod places;
+mod probe;
 mod record;
 mod repair;
 mod shared;

@@ -69,13 +69,16 @@ impl Workshop {
             }
         }
         for row in rows.iter().filter(|row| !wanted.contains(&row.environment)) {
-            match self.end_unused(&engine, row).await {
+            match self.end_unused(&engine, row.environment).await {
                 Ok(true) => mended.push("stopped a shared service that nobody uses".into()),
                 Ok(false) => {}
                 Err(problem) => tracing::warn!(%problem, "a shared service that nobody uses"),
             }
         }
-        let known: HashSet<Uuid> = rows.iter().map(|row| row.environment).collect();
+        // An environment whose services are not in the database any more keeps them: a lost database must
+        // lose no data.
+        let mut known: HashSet<Uuid> = rows.iter().map(|row| row.environment).collect();
+        known.extend(wanted);
         match self.clear_strays(&engine, &known).await {
             Ok(strays) => mended.extend(strays),
             Err(problem) => tracing::warn!(%problem, "stray containers"),

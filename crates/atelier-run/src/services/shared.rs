@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use atelier_api::{ExitCode, Problem};
@@ -119,7 +120,7 @@ impl Workshop {
         if let Some(labels) = file["services"][service]["labels"].as_object_mut() {
             labels.insert(DEFINITION.to_owned(), hash.into());
         }
-        let path = self.home.environments().join(format!("shared-{}.json", id.simple()));
+        let path = self.shared_file(id);
         super::files::write_private(&path, &file)?;
         let loader = self.driver.loader().await?;
         let Loader::Tool(tool) = &*loader else { return Err(vanished(service)) };
@@ -153,6 +154,11 @@ impl Workshop {
         store::set_record(&self.store, id, &record).await?;
         store::set_phase(&self.store, id, Phase::Up).await?;
         containers.into_iter().next().ok_or_else(|| vanished(service))
+    }
+
+    /// Where the complete file of a shared service lies.
+    fn shared_file(&self, id: Uuid) -> PathBuf {
+        self.home.environments().join(format!("shared-{}.json", id.simple()))
     }
 
     /// The environments that use a shared service, but for one.
@@ -195,18 +201,20 @@ impl Workshop {
         let row =
             rows.into_iter().find(|row| row.record.as_ref().is_some_and(|r| r.scope == scope));
         match row {
-            Some(row) => self.end_unused(engine, &row).await,
+            Some(row) => self.end_unused(engine, row.environment).await,
             None => Ok(false),
         }
     }
 
-    /// The same by its row. One that was never whole has no users either.
+    /// The same by the id that it has in the table. One that was never whole has no users either.
     pub(crate) async fn end_unused(
         self: &Arc<Self>,
         engine: &Engine,
-        row: &store::ServicesRow,
+        id: Uuid,
     ) -> Result<bool, Problem> {
         let _one = self.driver.shared.lock().await;
+        // As it is now that nobody changes it.
+        let Some(row) = store::find(&self.store, id).await? else { return Ok(false) };
         if let Some(record) = &row.record
             && !self.users(&record.scope, Uuid::nil()).await?.is_empty()
         {
@@ -214,6 +222,7 @@ impl Workshop {
         }
         let label = format!("{SHARED}={}", row.environment);
         down::clear(engine, &label, row.record.as_ref(), false).await?;
+        let _ = std::fs::remove_file(self.shared_file(row.environment));
         store::gone(&self.store, row.environment).await?;
         Ok(true)
     }

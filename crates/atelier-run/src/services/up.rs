@@ -47,6 +47,9 @@ impl Workshop {
     /// # Errors
     /// `env.no_services`; what Compose, the engine or a service has against it.
     pub async fn up(self: &Arc<Self>, input: EnvUpInput) -> Result<Services, Problem> {
+        let project = self.project(&input.project).await?;
+        // A removal waits until they are up.
+        let _held = self.share(&project, &input.env).await;
         let record = self.get(&input.project, &input.env).await?;
         self.up_record(&record, &input.services, &input.options).await?;
         self.services_view(&record).await
