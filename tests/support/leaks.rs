@@ -26,7 +26,11 @@ impl Traces {
             }
         }
         for device in fs::read_dir("/sys/class/net").into_iter().flatten().flatten() {
-            found.insert(format!("network device {}", device.file_name().to_string_lossy()));
+            let name = device.file_name().to_string_lossy().into_owned();
+            // Bridges and pairs are a container engine's, for tests that run beside this one.
+            if !name.starts_with("br-") && !name.starts_with("veth") {
+                found.insert(format!("network device {name}"));
+            }
         }
         Self(found)
     }

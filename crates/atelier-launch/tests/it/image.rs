@@ -8,7 +8,7 @@ use std::process::Command;
 
 use atelier_launch::{MountSource, Network, RootSource, WorkspaceMount};
 
-use crate::harness::{Scene, Who, everybody, is_root, mounts, wait_until};
+use crate::harness::{OTHERS, Scene, Who, everybody, is_root, mounts, wait_until};
 
 /// What the image of the tests can run.
 const PROGRAMS: [&str; 19] = [
@@ -352,10 +352,11 @@ fn the_host_sees_none_of_a_sandboxs_mounts() {
     // As systemd has it: what is mounted in one namespace appears in those it was copied from.
     scene.setup = Some(format!(
         "mount --make-rshared /; (i=0; while test ! -e {0}.stop -a $i -lt 9999; do i=$((i+1)); \
-         cat /proc/self/mountinfo; done | grep -c -e atelier -e {1} >{0}) </dev/null >{0}.log 2>&1 \
-         & true",
+         cat /proc/self/mountinfo; done | grep -v {2} | grep -c -e atelier -e {1} >{0}) </dev/null \
+         >{0}.log 2>&1 & true",
         seen.display(),
-        scene.spec.layers_dir.display()
+        scene.spec.layers_dir.display(),
+        OTHERS.map(|other| format!("-e '{other}'")).join(" ")
     ));
     let started = scene.launch("true", true).unwrap();
     scene.wait_done();
