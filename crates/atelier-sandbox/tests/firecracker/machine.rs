@@ -36,7 +36,7 @@ const KEEPER: &str = r#"
         mount -t proc none /mnt/root/proc
         mount --bind /dev /mnt/root/dev
         mount -t tmpfs none /mnt/root/run
-        cp "$2"/atelier-guest-* /mnt/root/run/guest
+        cp "$(ls -t "$2"/atelier-guest-* | head -n 1)" /mnt/root/run/guest
         exec chroot /mnt/root /run/guest serve --listen fd:3
     ' sh "$1" "$2" 0</dev/null 1>&2 &
     machine=$!
