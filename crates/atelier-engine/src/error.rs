@@ -63,8 +63,8 @@ impl Fault for EngineError {
         match self {
             Self::Missing { .. } => vec![
                 "install Docker Engine or Podman: on Debian and Ubuntu 'apt install docker.io'".into(),
-                "or name the engine: 'engine: unix:///path/to/socket' in config.yaml, or DOCKER_HOST"
-                    .into(),
+                "or name the engine: services.engine in config.yaml, ATELIER_ENGINE or DOCKER_HOST".into(),
+                "or go on without services: 'atelier run --no-up'".into(),
             ],
             Self::Unreachable { .. } => vec![
                 "start it ('systemctl start docker'), or check that you may use its socket (group docker)"

@@ -95,7 +95,7 @@ async fn unwell(engine: &Engine, container: &Container, why: &str) -> Problem {
     };
     let detail = format!("the service {service} {why}; {said}");
     Problem::new("env.service_failed", ExitCode::Engine, detail)
-        .hint(format!("mend the service {service} and try again: the environment is kept"))
+        .hint(format!("mend the service {service} and try again, or go on without: --no-up"))
 }
 
 #[cfg(test)]
