@@ -55,3 +55,17 @@ fn an_up_that_was_killed_in_the_middle_is_taken_back_or_can_be_repeated() {
         lab.ok(&["env", "down", "a1"]);
     }
 }
+
+#[test]
+fn a_lost_database_loses_no_data_of_services() {
+    let lab = Lab::with_services("shop", SHOP);
+    let who = lab.ok(&["run", "a1", "--", "busybox", "nc", "db", "5432"]);
+    lab.ok(&["stop"]);
+    for name in ["state.db-wal", "state.db-shm"] {
+        let _ = std::fs::remove_file(lab.home().join(name));
+    }
+    std::fs::write(lab.home().join("state.db"), "no database").unwrap();
+    lab.run(&["doctor", "--fix", "--yes"]);
+    assert_eq!(lab.ok(&["run", "a1", "--", "busybox", "nc", "db", "5432"]), who);
+    assert_eq!(containers(&label(&lab)).len(), 2);
+}
