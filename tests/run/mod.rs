@@ -2,6 +2,7 @@
 
 mod confinement;
 mod credentials;
+mod detached;
 mod lifecycle;
 mod limits;
 mod network;

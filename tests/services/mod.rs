@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod data;
+mod exec;
 mod life;
+mod logs;
 mod names;
 mod repair;
 mod shared;

@@ -295,6 +295,8 @@ pub struct EnvLogsInput {
 pub struct RunLog {
     /// Unique for ever.
     pub id: Uuid,
+    /// Its number inside the environment.
+    pub pid: u32,
     /// The command line.
     pub command: Vec<String>,
     /// When it began.

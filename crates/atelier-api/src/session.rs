@@ -12,6 +12,8 @@ use crate::{EnvOptions, Environment, HostPath, Name, Problem};
 pub const RUN_PATH: &str = "/run";
 /// The permission that a session needs, and its name in the audit log.
 pub const RUN_NAME: &str = "env.run";
+/// The name of a command in a service's container in the audit log.
+pub const EXEC_NAME: &str = "env.exec";
 /// Where events are sent (`text/event-stream`).
 pub const EVENTS_PATH: &str = "/events";
 /// The header with the client's version; the control plane refuses another version's client over
@@ -70,35 +72,91 @@ pub struct RunStart {
     /// Refuse an environment that exists already.
     #[serde(default)]
     pub new: bool,
+    /// Leave the command to itself once it runs: the session ends with [`ToClient::Started`].
+    #[serde(default)]
+    pub detach: bool,
 }
 
-/// Goes back to a command whose connection was lost.
+/// Goes to a command that runs: one whose connection was lost, or that was left to itself.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RunAttach {
     /// The environment's name.
     pub env: Name,
     /// A folder in the project.
     pub project: HostPath,
-    /// The command's number, from [`ToClient::Started`].
-    pub pid: u32,
-    /// The offset of the first byte of output that the client has not seen.
-    pub offset: u64,
-    /// Whether it was started with a terminal.
+    /// The command's number, from [`ToClient::Started`]; the only one that runs when absent.
     #[serde(default)]
-    pub terminal: bool,
-    /// Remove the environment when the command has ended.
+    pub pid: Option<u32>,
+    /// The offset of the first byte of output that the client has not seen; only what is new when absent.
     #[serde(default)]
-    pub remove: bool,
+    pub offset: Option<u64>,
+    /// Leave the command running when this session ends without a word. Otherwise it is hung up on, as by
+    /// a terminal that closes.
+    #[serde(default)]
+    pub leave: bool,
 }
 
-/// What a client says. The first message is `start` or `attach`; binary messages are standard input.
+/// Asks for a command in the container of a service.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceStart {
+    /// The environment's name.
+    pub env: Name,
+    /// A folder in the project.
+    pub project: HostPath,
+    /// The service.
+    pub service: String,
+    /// Which of its containers, counted from 1; the first when absent.
+    #[serde(default)]
+    pub index: Option<u32>,
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// Variables of this command alone.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
+    /// The user to run as: a name, UID or UID:GID; the container's own when absent.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The folder to start in; the container's own when absent.
+    #[serde(default)]
+    pub folder: Option<String>,
+    /// A terminal of this size, or plain pipes.
+    #[serde(default)]
+    pub terminal: Option<TerminalSize>,
+    /// Whether standard input is sent.
+    #[serde(default)]
+    pub stdin: bool,
+}
+
+/// Asks for what services write, as they write it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceFollow {
+    /// The environment's name.
+    pub env: Name,
+    /// A folder in the project.
+    pub project: HostPath,
+    /// Only these; all when empty.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// Only so many of the lines that each has written before; all that are kept when absent.
+    #[serde(default)]
+    pub tail: Option<u32>,
+}
+
+/// What a client says. The first message is `start`, `attach`, `exec` or `logs`; binary messages are
+/// standard input.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToServer {
     /// Begins a command.
     Start(Box<RunStart>),
-    /// Goes back to one.
+    /// Goes to one that runs.
     Attach(RunAttach),
+    /// Begins a command in a service's container.
+    Exec(Box<ServiceStart>),
+    /// Follows what services write.
+    Logs(ServiceFollow),
+    /// Ends the session and leaves the command running.
+    Detach {},
     /// The terminal has a new size.
     Resize(TerminalSize),
     /// Sends a signal, by its Linux number.
@@ -124,8 +182,19 @@ pub enum ToClient {
         created: bool,
         /// The command's number inside.
         pid: u32,
+        /// Whether it has a terminal.
+        terminal: bool,
         /// What the reader should know.
         notes: Vec<String>,
+    },
+    /// The command in the service's container runs.
+    Runs {},
+    /// The output that follows is of this container of this service.
+    Source {
+        /// The service.
+        service: String,
+        /// The container's name.
+        container: String,
     },
     /// Of the standard input that came over this connection, so many bytes in all have been
     /// passed on to the command. Sent for the first time (with 0) before `started` by a server

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use atelier_api::env::{EnvRef, NetworkMode};
 use atelier_api::{EnvOptions, Fault, Name};
@@ -10,6 +11,7 @@ use clap::{Args, ValueEnum};
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::run::Keys;
 
 /// Which project.
 #[derive(Debug, Default, Args)]
@@ -42,6 +44,21 @@ impl EnvArg {
     pub(crate) fn reference(&self, context: &Context<'_>) -> Result<EnvRef, Failure> {
         let project = context.project(self.project.project.as_deref())?;
         Ok(EnvRef { env: self.env.clone(), project })
+    }
+}
+
+/// The keys that leave a command running.
+#[derive(Debug, Default, Args)]
+pub(crate) struct KeysArg {
+    /// The keys that leave the command running and its terminal; ctrl-p,ctrl-q by default
+    #[arg(long, value_name = "KEYS", value_parser = Keys::from_str)]
+    pub detach_keys: Option<Keys>,
+}
+
+impl KeysArg {
+    /// Those that were given, or Docker's.
+    pub(crate) fn keys(&self) -> Keys {
+        self.detach_keys.clone().unwrap_or_default()
     }
 }
 

@@ -3,8 +3,8 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    audit, completions, config, dns, docs, doctor, env, hostnames, image, init, man, network, run,
-    runtime, sandbox, serve, snapshot, status, stop, template, token, version,
+    attach, audit, completions, config, dns, docs, doctor, env, hostnames, image, init, man,
+    network, run, runtime, sandbox, serve, snapshot, status, stop, template, token, version,
 };
 
 /// A self-hosted workshop for developers and AI agents.
@@ -30,6 +30,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a command in an environment of this project, which is made when it is new
     Run(Box<run::RunArgs>),
+    /// Go to a command that runs in an environment
+    Attach(attach::AttachArgs),
     /// Create, list, compare, apply and remove environments
     #[command(subcommand, visible_alias = "environment")]
     Env(Box<env::EnvCommand>),
@@ -110,6 +112,7 @@ impl Command {
             Self::Version(args) => args.json,
             Self::Events | Self::Openapi => true,
             Self::Run(_)
+            | Self::Attach(_)
             | Self::Stop(_)
             | Self::Init(_)
             | Self::Serve(_)
@@ -122,7 +125,7 @@ impl Command {
 
 /// Commands by what they are for, in the order in which users need them.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Work on a project", &["run", "env", "network", "dns", "hostnames", "init"]),
+    ("Work on a project", &["run", "attach", "env", "network", "dns", "hostnames", "init"]),
     ("Sandboxes", &["sandbox", "snapshot", "template", "image", "runtime"]),
     (
         "The control plane",

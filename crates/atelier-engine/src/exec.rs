@@ -62,7 +62,7 @@ impl Engine {
         Ok(Finished { code: self.exit_code(&exec, &doing).await?, said })
     }
 
-    async fn exit_code(
+    pub(crate) async fn exit_code(
         &self,
         exec: &str,
         doing: &(impl Fn() -> String + Sync),

@@ -3,6 +3,7 @@
 //!
 //! What must not live here: what an environment is, and what a Compose file means.
 
+mod attached;
 mod connect;
 mod containers;
 mod contents;
@@ -16,6 +17,9 @@ mod tool;
 mod top;
 mod volumes;
 
+pub use attached::{
+    CommandControl, CommandInput, CommandOutput, From as CommandStream, NewCommand,
+};
 pub use connect::{Engine, Kind, Surroundings};
 pub use containers::{Container, Health, State};
 pub use contents::{Contents, Holder};

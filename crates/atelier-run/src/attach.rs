@@ -12,7 +12,8 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::log::LogWriter;
+use crate::keep::Recorder;
+use crate::services::ServiceInput;
 
 /// How long a command may take to end after its user has gone, when its environment goes too.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -37,7 +38,8 @@ pub struct Attached {
     pub(crate) met: LimitEvents,
     pub(crate) live: Live,
     pub(crate) stream: ProcessStream,
-    pub(crate) log: Option<LogWriter>,
+    /// Held by the one who writes its output down.
+    pub(crate) recorder: Option<Recorder>,
 }
 
 /// What comes from a command.
@@ -74,7 +76,16 @@ pub struct Ended {
 
 /// The way in.
 #[derive(Debug, Clone)]
-pub struct Input {
+pub enum Input {
+    /// To a command of the environment's sandbox.
+    Guest(GuestInput),
+    /// To one in a service's container.
+    Service(ServiceInput),
+}
+
+/// The way to a command of the environment's sandbox.
+#[derive(Debug, Clone)]
+pub struct GuestInput {
     /// Has a connection of its own: a command that reads no input must not hold up a signal.
     stdin: Guest,
     control: Guest,
@@ -86,7 +97,8 @@ impl Attached {
     #[must_use]
     pub fn input(&self) -> Input {
         let guest = &self.live.guest;
-        Input { stdin: guest.apart(), control: guest.apart(), pid: self.pid }
+        let (stdin, control) = (guest.apart(), guest.apart());
+        Input::Guest(GuestInput { stdin, control, pid: self.pid })
     }
 
     /// What comes next. After [`Output::Ended`] there is nothing more.
@@ -97,13 +109,11 @@ impl Attached {
         loop {
             match self.stream.next().await {
                 Some(Ok(ProcessEvent::Data(data))) => {
-                    if let Some(log) = &mut self.log
-                        && let Err(error) = log.write(&data.bytes)
-                    {
-                        tracing::warn!(%error, run = %self.run, "output is not kept any more");
-                        self.log = None;
+                    let offset = data.offset.unwrap_or_default();
+                    if let Some(recorder) = &mut self.recorder {
+                        recorder.write(offset, &data.bytes);
                     }
-                    let next = data.offset.unwrap_or_default() + data.bytes.len() as u64;
+                    let next = offset + data.bytes.len() as u64;
                     return Ok(Output::Data {
                         stream: stream(data.stream),
                         next,
@@ -156,9 +166,15 @@ impl Attached {
         }
     }
 
-    /// The user has gone: the command is told, as a closed terminal tells it. It may go on, unless
-    /// its environment was to go with it.
-    pub async fn hang_up(&mut self) {
+    /// Returns when the command is in the database.
+    pub(crate) async fn noted(&mut self) {
+        if let Some(noted) = self.noted.take() {
+            let _ = noted.await;
+        }
+    }
+
+    /// The user has gone: the command is told, and has a moment to end.
+    pub(crate) async fn hang_up(&mut self) {
         let input = self.input();
         let _ = input.signal(nix::libc::SIGHUP).await;
         let drain = async {
@@ -178,7 +194,10 @@ impl Input {
     /// # Errors
     /// When the command takes no more.
     pub async fn send(&self, bytes: Bytes, terminal: bool) -> Result<(), Problem> {
-        Ok(self.stdin.send_input(self.pid, bytes, terminal).await?)
+        match self {
+            Self::Guest(to) => Ok(to.stdin.send_input(to.pid, bytes, terminal).await?),
+            Self::Service(to) => to.send(&bytes).await,
+        }
     }
 
     /// Ends its standard input.
@@ -186,7 +205,10 @@ impl Input {
     /// # Errors
     /// When the command is gone.
     pub async fn close(&self) -> Result<(), Problem> {
-        Ok(self.stdin.close_stdin(self.pid).await?)
+        match self {
+            Self::Guest(to) => Ok(to.stdin.close_stdin(to.pid).await?),
+            Self::Service(to) => to.close().await,
+        }
     }
 
     /// Gives its terminal another size.
@@ -194,7 +216,11 @@ impl Input {
     /// # Errors
     /// When the command is gone.
     pub async fn resize(&self, size: TerminalSize) -> Result<(), Problem> {
-        Ok(self.control.resize(self.pid, size.rows.into(), size.columns.into()).await?)
+        let (rows, columns) = (size.rows, size.columns);
+        match self {
+            Self::Guest(to) => Ok(to.control.resize(to.pid, rows.into(), columns.into()).await?),
+            Self::Service(to) => to.resize(rows, columns).await,
+        }
     }
 
     /// Sends a signal.
@@ -202,7 +228,10 @@ impl Input {
     /// # Errors
     /// When the command is gone, or the number is no signal.
     pub async fn signal(&self, signal: i32) -> Result<(), Problem> {
-        Ok(self.control.signal(self.pid, signal).await?)
+        match self {
+            Self::Guest(to) => Ok(to.control.signal(to.pid, signal).await?),
+            Self::Service(to) => to.signal(signal).await,
+        }
     }
 }
 

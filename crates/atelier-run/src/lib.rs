@@ -9,6 +9,7 @@ mod create;
 mod error;
 mod events;
 mod idle;
+mod keep;
 mod log;
 mod options;
 mod reconcile;
@@ -21,9 +22,11 @@ mod view;
 mod workshop;
 
 pub use atelier_engine::Surroundings;
-pub use attach::{Attached, Ended, Input, Output};
+pub use attach::{Attached, Ended, GuestInput, Input, Output};
 pub use events::Hub;
 pub use options::Defaults;
 pub use reconcile::restore;
-pub use services::{Front, Lookup, Names, PROBE, ServiceSettings};
+pub use services::{
+    Following, Front, Lookup, Names, PROBE, ServiceCommand, ServiceInput, ServiceSettings, Written,
+};
 pub use workshop::{Workshop, probe_machine};

@@ -4,22 +4,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use atelier_api::session::{RunAttach, RunStart};
+use atelier_api::session::RunStart;
 use atelier_api::{ExitCode, HostPath, Problem};
 use atelier_environment::Project;
-use atelier_guest::client::{GuestError, ProcessStream};
+use atelier_guest::client::GuestError;
 use atelier_guest::wire::{ProcessConfig, Pty, PtySize, StartRequest};
 use atelier_sandbox::Live;
 use jiff::Timestamp;
-use serde_json::json;
 use tokio::sync::OwnedRwLockReadGuard;
 use uuid::Uuid;
 
 use crate::attach::Attached;
 use crate::error::{exists, init_failed};
-use crate::log::{self, LogWriter};
 use crate::record::Record;
-use crate::store::{self, RunRow};
+use crate::store::RunRow;
 use crate::workshop::Workshop;
 
 /// What commands find in their environment besides what the caller and `atelier.yaml` give.
@@ -47,7 +45,6 @@ impl Workshop {
         match started {
             Ok(mut attached) => {
                 attached.created = created;
-                attached.remove = start.remove;
                 Ok(attached)
             }
             Err(problem) => {
@@ -92,9 +89,12 @@ impl Workshop {
         let live = self.sandbox(record).await?;
         let request = self.request(record, start);
         let stream = live.guest.start(&request).await.map_err(refused)?;
-        let command: Vec<String> =
-            std::iter::once(request.process.cmd).chain(request.process.args).collect();
-        self.attached(record, live, stream, command).await
+        let row = RunRow {
+            terminal: request.pty.is_some(),
+            removes: start.remove,
+            ..row(stream.pid(), request.process)
+        };
+        self.begun(record, live, stream, row).await
     }
 
     /// The sandbox of an environment, started if need be, with the way to its services.
@@ -162,99 +162,6 @@ impl Workshop {
         envs
     }
 
-    async fn attached(
-        self: &Arc<Self>,
-        record: &Record,
-        live: Live,
-        stream: ProcessStream,
-        command: Vec<String>,
-    ) -> Result<Attached, Problem> {
-        let pid = stream.pid();
-        let run = RunRow {
-            id: Uuid::now_v7(),
-            pid,
-            command,
-            started_at: Timestamp::now(),
-            exit_code: None,
-        };
-        let log = LogWriter::open(&log::folder(&self.folder(record.id)), run.id).ok();
-        let (workshop, environment, row) = (self.clone(), record.id, run.clone());
-        // The command runs; its row must not hold up its output.
-        let noted =
-            tokio::spawn(
-                async move { store::run_started(&workshop.store, environment, &row).await },
-            );
-        let what = json!({ "command": run.command, "pid": pid });
-        self.events.publish("run.started", record.label(), what);
-        Ok(Attached {
-            environment: self.view(record).await?,
-            created: false,
-            pid,
-            notes: live.running.notes.clone(),
-            terminal: false,
-            remove: false,
-            run: run.id,
-            exit_code: None,
-            noted: Some(noted),
-            met: live.running.cgroup.events(),
-            live,
-            stream,
-            log,
-        })
-    }
-
-    /// Goes back to a command.
-    ///
-    /// # Errors
-    /// `run.not_found` when it is not known any more.
-    pub async fn attach(self: &Arc<Self>, attach: &RunAttach) -> Result<Attached, Problem> {
-        let record = self.get(&attach.project, &attach.env).await?;
-        let gone = || {
-            let detail = format!("no command {} runs in {}", attach.pid, attach.env);
-            Problem::new("run.not_found", ExitCode::NotFound, detail)
-                .hint("the environment's sandbox was stopped or restarted meanwhile")
-        };
-        let live = self.sandboxes.live(record.id).ok_or_else(gone)?;
-        let stream =
-            live.guest.connect(attach.pid, Some(attach.offset)).await.map_err(|_| gone())?;
-        let runs = store::run_list(&self.store, record.id, 1000).await?;
-        let run = runs.iter().rev().find(|run| run.pid == attach.pid).map(|run| run.id);
-        let run = run.unwrap_or_else(Uuid::now_v7);
-        let mut attached = self.attached(&record, live, stream, Vec::new()).await?;
-        attached.log = LogWriter::open(&log::folder(&self.folder(record.id)), run).ok();
-        attached.run = run;
-        attached.remove = attach.remove;
-        attached.terminal = attach.terminal;
-        Ok(attached)
-    }
-
-    /// A command has ended, or its user has gone: notes how, and removes the environment if it was
-    /// made for this command.
-    ///
-    /// # Errors
-    /// When the environment can't be removed.
-    pub async fn finish(self: &Arc<Self>, attached: &mut Attached) -> Result<(), Problem> {
-        if let Some(noted) = attached.noted.take() {
-            let _ = noted.await;
-        }
-        attached.live.touch();
-        if let Some(code) = attached.exit_code {
-            store::run_ended(&self.store, attached.run, code).await?;
-            let subject = format!("{}/{}", attached.environment.project, attached.environment.name);
-            let what = json!({ "pid": attached.pid, "exit_code": code });
-            self.events.publish("run.ended", subject, what);
-        }
-        if attached.remove {
-            let environment = &attached.environment;
-            let project = self.project(&environment.root).await?;
-            let _guard = self.lock(&project, &environment.name).await;
-            if let Some(record) = self.find(&project, &environment.name).await? {
-                self.remove_record(&record).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// The init command of `atelier.yaml`, run once in the new environment.
     pub(crate) async fn init(
         self: &Arc<Self>,
@@ -270,11 +177,24 @@ impl Workshop {
             ..StartRequest::default()
         };
         let stream = live.guest.start(&request).await?;
-        let line = vec!["sh".into(), "-c".into(), command.to_owned()];
-        let mut attached = self.attached(record, live, stream, line).await?;
+        let row = row(stream.pid(), request.process);
+        let mut attached = self.begun(record, live, stream, row).await?;
         let (code, last) = attached.run_to_end().await?;
         self.finish(&mut attached).await?;
         if code == 0 { Ok(()) } else { Err(init_failed(command, code, &last)) }
+    }
+}
+
+/// A command that has just been started.
+fn row(pid: u32, process: ProcessConfig) -> RunRow {
+    RunRow {
+        id: Uuid::now_v7(),
+        pid,
+        command: std::iter::once(process.cmd).chain(process.args).collect(),
+        started_at: Timestamp::now(),
+        exit_code: None,
+        terminal: false,
+        removes: false,
     }
 }
 

@@ -163,18 +163,25 @@ pub(crate) struct RunRow {
     pub(crate) command: Vec<String>,
     pub(crate) started_at: Timestamp,
     pub(crate) exit_code: Option<i32>,
+    /// Whether it has a terminal.
+    pub(crate) terminal: bool,
+    /// Whether its environment goes when it ends.
+    pub(crate) removes: bool,
 }
 
 /// Writes down that a command began.
 pub(crate) async fn run_started(store: &Store, env: Uuid, run: &RunRow) -> Result<(), Problem> {
     sqlx::query(
-        "INSERT INTO runs (id, environment_id, pid, command, started_at) VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO runs (id, environment_id, pid, command, started_at, terminal, removes) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(run.id.to_string())
     .bind(env.to_string())
     .bind(i64::from(run.pid))
     .bind(serde_json::to_string(&run.command).map_err(StoreError::from)?)
     .bind(run.started_at.to_string())
+    .bind(i64::from(run.terminal))
+    .bind(i64::from(run.removes))
     .execute(store.pool())
     .await
     .map_err(StoreError::from)?;
@@ -195,7 +202,7 @@ pub(crate) async fn run_ended(store: &Store, id: Uuid, exit_code: i32) -> Result
 /// The last commands of an environment, the oldest first.
 pub(crate) async fn run_list(store: &Store, env: Uuid, last: u32) -> Result<Vec<RunRow>, Problem> {
     let rows = sqlx::query(
-        "SELECT id, pid, command, started_at, exit_code FROM runs \
+        "SELECT id, pid, command, started_at, exit_code, terminal, removes FROM runs \
          WHERE environment_id = $1 ORDER BY id DESC LIMIT $2",
     )
     .bind(env.to_string())
@@ -233,5 +240,7 @@ fn read_run(row: &AnyRow) -> Result<RunRow, StoreError> {
         command: serde_json::from_str(&text("command")?)?,
         started_at: text("started_at")?.parse().map_err(decode)?,
         exit_code: exit.map(i32::try_from).transpose().map_err(decode)?,
+        terminal: row.try_get::<i64, _>("terminal")? != 0,
+        removes: row.try_get::<i64, _>("removes")? != 0,
     })
 }

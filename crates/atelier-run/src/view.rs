@@ -80,6 +80,7 @@ impl Workshop {
                     Ok(RunLog {
                         output_base64: STANDARD.encode(log::read(&folder, run.id)?),
                         id: run.id,
+                        pid: run.pid,
                         command: run.command,
                         started_at: run.started_at,
                         exit_code: run.exit_code,

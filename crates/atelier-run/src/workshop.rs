@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::error::{broken, no_environment};
 use crate::events::Hub;
+use crate::keep::Recorders;
 use crate::options::Defaults;
 use crate::record::Record;
 use crate::services::{Driver, Names, ServiceSettings};
@@ -43,6 +44,7 @@ pub struct Workshop {
     pub(crate) resolves: std::sync::atomic::AtomicBool,
     names: Mutex<NameLocks>,
     at_work: Arc<Mutex<HashSet<Uuid>>>,
+    pub(crate) recorders: Recorders,
 }
 
 /// An environment that this process is making or removing, until it is dropped.
@@ -91,6 +93,7 @@ impl Workshop {
             resolves: std::sync::atomic::AtomicBool::default(),
             names: Mutex::default(),
             at_work: Arc::default(),
+            recorders: Recorders::default(),
         }))
     }
 

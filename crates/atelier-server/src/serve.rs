@@ -224,6 +224,7 @@ fn in_background(app: &Arc<App>) {
     let (workshop, fleet, stop) = (&app.workshop, &app.fleet, &app.stop);
     tokio::spawn(workshop.clone().stop_idle(stop.clone()));
     tokio::spawn(workshop.clone().watch_services(stop.clone()));
+    tokio::spawn(workshop.clone().keep_running());
     tokio::spawn(app.names.clone().keep(workshop.clone(), stop.clone()));
     tokio::spawn(fleet.clone().keep_time(stop.clone()));
     tokio::spawn(fleet.clone().sample(stop.clone()));

@@ -1,5 +1,6 @@
 //! One verb, one file. Each has its arguments and one function that does it.
 
+pub(crate) mod attach;
 pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -34,6 +35,7 @@ use crate::failure::Failure;
 pub(crate) fn dispatch(command: Command, context: &Context<'_>) -> Result<u8, Failure> {
     match command {
         Command::Run(args) => run::run(&args, context),
+        Command::Attach(args) => attach::run(&args, context),
         Command::Env(command) => env::dispatch(&command, context),
         Command::Network(command) => network::dispatch(&command, context),
         Command::Dns(command) => dns::dispatch(&command, context),

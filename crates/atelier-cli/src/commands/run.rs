@@ -8,12 +8,12 @@ use atelier_api::session::RunStart;
 use atelier_api::{ExitCode, HostPath, Name, Problem};
 use clap::Args;
 
-use crate::args::{OptionArgs, ProjectArgs, name};
+use crate::args::{KeysArg, OptionArgs, ProjectArgs, name};
 use crate::commands::env::up::UpArg;
 use crate::context::Context;
 use crate::default_name;
 use crate::failure::Failure;
-use crate::run::{Manner, Terminals, drive, size};
+use crate::run::{Manner, Task, Terminals, drive, size};
 use crate::variables::{VariableArgs, inherited};
 
 const EXAMPLES: &str = "\
@@ -25,6 +25,7 @@ Examples:
   atelier run -- make                      in the environment of the current git branch
   atelier run --rm -- ./try-it             in a new one that is removed afterwards
   atelier run agent --network none -- ./untrusted.sh
+  atelier run -dt agent -- claude          leave it running; `atelier attach agent` goes to it
 
 The exit code is the command's own; 128 and the signal's number when a signal ended it.
 Of your shell's variables the command gets PATH, HOME, LANG, TERM and the like; pass others with -e.";
@@ -45,6 +46,11 @@ pub(crate) struct RunArgs {
     /// The environment, as ENV
     #[arg(long, value_name = "ENV", value_parser = name, conflicts_with = "env")]
     pub name: Option<Name>,
+    /// Leave the command running by itself, and print its number; see `atelier attach`
+    #[arg(short, long)]
+    pub detach: bool,
+    #[command(flatten)]
+    pub keys: KeysArg,
     /// Remove the environment when the command has ended
     #[arg(long)]
     pub rm: bool,
@@ -82,11 +88,12 @@ pub(crate) struct RunArgs {
 /// Runs it.
 pub(crate) fn run(args: &RunArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let terminals = Terminals::look();
-    let terminal = args.tty || (terminals.interactive() && !args.no_tty && !args.no_stdin);
+    let here = terminals.interactive() && !args.no_tty && !args.no_stdin && !args.detach;
+    let terminal = args.tty || here;
     let start = start(args, context, terminals, terminal)?;
     let manner = Manner { progress: terminals.stderr, quiet: args.quiet, verbose: args.verbose };
     let plane = context.control_plane()?;
-    context.wait(drive(&plane, start, manner))
+    context.wait(drive(&plane, Task::start(start, args.keys.keys()), manner))
 }
 
 fn start(
@@ -107,7 +114,8 @@ fn start(
         variables: args.variables.collect()?,
         inherited: inherited(terminal),
         terminal: terminal.then(size),
-        stdin: !args.no_stdin && terminals.has_input(),
+        stdin: !args.no_stdin && !args.detach && terminals.has_input(),
+        detach: args.detach,
         remove: args.rm,
         new: args.new,
         services: (!args.no_up).then(|| args.up.options()),

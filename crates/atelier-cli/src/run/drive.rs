@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use atelier_api::ExitCode;
-use atelier_api::Problem;
 use atelier_api::session::{RunAttach, RunStart, ToServer};
+use atelier_api::{ExitCode, Name, Problem};
 use atelier_client::{ClientError, ControlPlane, Session};
 use tokio::time::{Instant, sleep};
 
 use super::input::Input;
+use super::keys::Keys;
 use super::leg::{Leg, leg};
 use super::output::Output;
 use super::signals::{Number, Signals};
 use super::terminal::RawMode;
 use crate::failure::Failure;
-use crate::output::note;
+use crate::output::{note, print};
 
 /// How long a command is looked for whose connection was lost.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -28,10 +28,55 @@ pub(crate) struct Manner {
     pub verbose: bool,
 }
 
+/// What is asked for, and what this terminal has to do with it.
+#[derive(Debug)]
+pub(crate) struct Task {
+    /// The first word.
+    pub first: ToServer,
+    /// The environment.
+    pub env: Name,
+    /// How one goes back to it when the connection was lost, but for its number and the place; one can't
+    /// when absent.
+    pub back: Option<RunAttach>,
+    /// Whether this process's terminal is to be the command's, if that has one.
+    pub terminal: bool,
+    /// Whether standard input is sent.
+    pub stdin: bool,
+    /// Whether signals are passed on to a command without a terminal.
+    pub signals: bool,
+    /// Whether nobody waits for the command's end.
+    pub detach: bool,
+    /// The keys that leave it running; none for what can't be found again.
+    pub keys: Option<Keys>,
+}
+
+impl Task {
+    /// A command in an environment.
+    pub(crate) fn start(start: RunStart, keys: Keys) -> Self {
+        let back = RunAttach {
+            env: start.env.clone(),
+            project: start.project.clone(),
+            pid: None,
+            offset: None,
+            leave: false,
+        };
+        Self {
+            env: start.env.clone(),
+            back: Some(back),
+            terminal: start.terminal.is_some(),
+            stdin: start.stdin,
+            signals: true,
+            detach: start.detach,
+            keys: Some(keys),
+            first: ToServer::Start(Box::new(start)),
+        }
+    }
+}
+
 /// What lasts from one connection to the next.
 #[derive(Debug)]
 pub(super) struct Run {
-    pub start: RunStart,
+    pub task: Task,
     pub manner: Manner,
     pub signals: Signals,
     pub input: Input,
@@ -41,19 +86,21 @@ pub(super) struct Run {
     pub pid: Option<u32>,
     /// The offset of the first byte of output that has not come yet.
     pub position: u64,
+    /// Whether the command was left running.
+    left: bool,
 }
 
 /// Runs a command and gives its exit code.
 pub(crate) async fn drive(
     plane: &ControlPlane<'_>,
-    start: RunStart,
+    task: Task,
     manner: Manner,
 ) -> Result<u8, Failure> {
-    let signals = Signals::catch(start.terminal.is_some()).map_err(|e| {
+    let signals = Signals::catch(task.terminal).map_err(|e| {
         Problem::new("system", ExitCode::Failed, format!("signals cannot be caught: {e}"))
     })?;
     let mut run = Run {
-        start,
+        task,
         manner,
         signals,
         input: Input::default(),
@@ -61,6 +108,7 @@ pub(crate) async fn drive(
         raw: None,
         pid: None,
         position: 0,
+        left: false,
     };
     let result = run.finish(plane).await;
     run.raw = None;
@@ -73,7 +121,11 @@ pub(crate) async fn drive(
         signal = run.signals.next_ending() => return Ok(signalled(signal)),
     };
     let code = result?;
-    written.map(|()| code)
+    written?;
+    if run.left {
+        run.say_where()?;
+    }
+    Ok(code)
 }
 
 /// The exit code of a program that a signal ended.
@@ -91,6 +143,11 @@ impl Run {
             let next = match leg(self, session).await? {
                 Leg::Ended(code) => return Ok(code),
                 Leg::Aborted(signal) => return Ok(signalled(signal)),
+                Leg::Left => {
+                    self.left = true;
+                    return Ok(0);
+                }
+                Leg::Lost { .. } if self.task.back.is_none() => return Err(lost_for_ever()),
                 // Before it was started, only a server that says so has surely not started it.
                 Leg::Lost { told: false } if self.pid.is_none() => return Err(lost_early()),
                 Leg::Lost { .. } => match self.pid {
@@ -105,13 +162,25 @@ impl Run {
         }
     }
 
+    /// Where a command that was left is found again.
+    fn say_where(&self) -> Result<(), Failure> {
+        let Some(pid) = self.pid else { return Ok(()) };
+        let env = &self.task.env;
+        if self.task.detach {
+            print(format!("{pid}\n"))?;
+        }
+        if !self.manner.quiet {
+            note(&format!("it runs on: atelier attach {env} {pid}, atelier env logs -f {env}"));
+        }
+        Ok(())
+    }
+
     async fn begin(
         &mut self,
         plane: &ControlPlane<'_>,
     ) -> Result<Result<Session, Number>, Failure> {
-        let first = ToServer::Start(Box::new(self.start.clone()));
         tokio::select! {
-            session = plane.session(&first) => Ok(Ok(session?)),
+            session = plane.session(&self.task.first) => Ok(Ok(session?)),
             signal = self.signals.next_ending() => Ok(Err(signal)),
         }
     }
@@ -125,14 +194,9 @@ impl Run {
         if self.manner.verbose {
             note("the connection was lost; going back to the command");
         }
-        let first = ToServer::Attach(RunAttach {
-            env: self.start.env.clone(),
-            project: self.start.project.clone(),
-            pid,
-            offset: self.position,
-            terminal: self.start.terminal.is_some(),
-            remove: self.start.remove,
-        });
+        let Some(back) = self.task.back.clone() else { return Err(lost_for_ever()) };
+        let first =
+            ToServer::Attach(RunAttach { pid: Some(pid), offset: Some(self.position), ..back });
         let deadline = Instant::now() + PATIENCE;
         let attempts = async {
             loop {
@@ -154,6 +218,11 @@ impl Run {
 fn lost_early() -> Failure {
     let error = ClientError::Lost("it ended before the command was known to run".into());
     Failure::from(error)
+}
+
+fn lost_for_ever() -> Failure {
+    let detail = "the connection to the control plane was lost, and with it the way to the command";
+    Failure::from(Problem::new("control_plane.lost", ExitCode::Failed, detail))
 }
 
 fn given_up(error: ClientError, pid: u32) -> Failure {

@@ -10,6 +10,8 @@ use rustix::io::Errno;
 use rustix::stdio::stdin;
 use tokio::sync::mpsc;
 
+use super::keys::Keys;
+
 /// What is read at once, in bytes.
 const PIECE: usize = 64 << 10;
 
@@ -24,6 +26,8 @@ pub(crate) struct Input {
     /// Whether the server says what it passes on.
     counted: bool,
     ended: bool,
+    keys: Option<Keys>,
+    left: bool,
 }
 
 impl Input {
@@ -34,6 +38,16 @@ impl Input {
             std::thread::spawn(move || read(&sender));
             self.pieces = Some(receiver);
         }
+    }
+
+    /// From now on certain keys leave the command.
+    pub(crate) fn listen_for(&mut self, keys: Keys) {
+        self.keys.get_or_insert(keys);
+    }
+
+    /// Whether they were typed.
+    pub(crate) const fn has_left(&self) -> bool {
+        self.left
     }
 
     /// Whether all has been read.
@@ -47,10 +61,15 @@ impl Input {
         if self.is_full() || self.ended {
             std::future::pending::<()>().await;
         }
-        let piece = match &mut self.pieces {
+        let mut piece = match &mut self.pieces {
             Some(pieces) => pieces.recv().await,
             None => std::future::pending().await,
         };
+        if let (Some(keys), Some(typed)) = (&mut self.keys, &piece) {
+            let sifted = keys.sift(typed);
+            self.left |= sifted.leave;
+            piece = Some(sifted.pass);
+        }
         match &piece {
             Some(bytes) => self.keep(bytes),
             None => self.ended = true,

@@ -4,14 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::future::pending;
 use std::time::Duration;
 
-use atelier_api::session::{RunStart, Stream, ToClient, ToServer};
+use atelier_api::session::{Stream, ToClient, ToServer};
 use atelier_client::{ClientError, Message, Session, SessionReceiver, SessionSender};
 use bytes::Bytes;
 use rustix::process::Signal;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::drive::{Manner, Run};
+use super::drive::{Manner, Run, Task};
 use super::input::Input;
 use super::output::Output;
 use super::signals::{Number, Signals, is_ending};
@@ -27,6 +27,8 @@ const WORTH_A_WORD: Duration = Duration::from_millis(300);
 pub(super) enum Leg {
     /// The command ended with this code.
     Ended(u8),
+    /// The user leaves it running.
+    Left,
     /// This process was told to end by a signal.
     Aborted(Number),
     /// The connection is gone; `told` when the server said so before.
@@ -37,6 +39,8 @@ pub(super) enum Leg {
 #[derive(Debug, Default)]
 struct Between {
     runs: Cell<bool>,
+    /// Whether this terminal is the command's.
+    terminal: Cell<bool>,
     taken: Cell<Option<u64>>,
     news: Notify,
 }
@@ -47,10 +51,11 @@ pub(super) async fn leg(run: &mut Run, session: Session) -> Result<Leg, Failure>
     let between = Between::default();
     between.runs.set(run.pid.is_some());
     let raw = RefCell::new(run.raw.take());
+    between.terminal.set(raw.borrow().is_some());
     let back = run.pid.is_some();
     let mut listener = Listener {
         receiver,
-        start: &run.start,
+        task: &run.task,
         manner: run.manner,
         output: &mut run.output,
         pid: &mut run.pid,
@@ -60,8 +65,7 @@ pub(super) async fn leg(run: &mut Run, session: Session) -> Result<Leg, Failure>
     };
     let mut speaker = Speaker {
         sender,
-        terminal: run.start.terminal.is_some(),
-        stdin: run.start.stdin,
+        task: &run.task,
         signals: &mut run.signals,
         input: &mut run.input,
         raw: &raw,
@@ -69,9 +73,9 @@ pub(super) async fn leg(run: &mut Run, session: Session) -> Result<Leg, Failure>
     };
     let end = tokio::select! {
         end = listener.listen() => end,
-        signal = speaker.speak(back) => {
+        end = speaker.speak(back) => {
             speaker.sender.close().await;
-            Ok(Leg::Aborted(signal))
+            Ok(end)
         }
     };
     run.raw = raw.into_inner();
@@ -80,7 +84,7 @@ pub(super) async fn leg(run: &mut Run, session: Session) -> Result<Leg, Failure>
 
 struct Listener<'a> {
     receiver: SessionReceiver,
-    start: &'a RunStart,
+    task: &'a Task,
     manner: Manner,
     output: &'a mut Output,
     pid: &'a mut Option<u32>,
@@ -103,7 +107,7 @@ impl Listener<'_> {
                 message = self.receiver.next() => message,
                 () = word => {
                     creating = None;
-                    note(&format!("making environment {} …", self.start.env));
+                    note(&format!("making environment {} …", self.task.env));
                     continue;
                 }
             };
@@ -142,7 +146,13 @@ impl Listener<'_> {
 
     fn word(&mut self, word: ToClient) -> Result<Option<Leg>, Failure> {
         match word {
-            ToClient::Started { pid, notes, .. } => self.started(pid, &notes),
+            ToClient::Started { pid, notes, terminal, .. } => {
+                self.started(pid, terminal, &notes);
+                if self.task.detach {
+                    return Ok(Some(Leg::Left));
+                }
+            }
+            ToClient::Runs {} => self.runs(true),
             ToClient::StdinTaken { bytes } => {
                 self.between.taken.set(Some(bytes));
                 self.between.news.notify_one();
@@ -159,22 +169,28 @@ impl Listener<'_> {
             }
             ToClient::Problem { problem } => return Err(problem.into()),
             ToClient::GoingAway {} => return Ok(Some(Leg::Lost { told: true })),
-            ToClient::Creating {} => {}
+            ToClient::Creating {} | ToClient::Source { .. } => {}
         }
         Ok(None)
     }
 
-    fn started(&mut self, pid: u32, notes: &[String]) {
+    fn started(&mut self, pid: u32, terminal: bool, notes: &[String]) {
         if self.pid.replace(pid).is_some() {
             return;
         }
         if !self.manner.quiet {
             notes.iter().for_each(|text| note(text));
         }
-        if self.start.terminal.is_some() {
+        self.runs(terminal);
+    }
+
+    fn runs(&self, terminal: bool) {
+        let joined = terminal && self.task.terminal && !self.task.detach;
+        if joined {
             // Without raw mode it is less comfortable, and works; `-t` may ask for that.
             *self.raw.borrow_mut() = RawMode::enter().ok();
         }
+        self.between.terminal.set(joined);
         self.between.runs.set(true);
         self.between.news.notify_one();
     }
@@ -189,8 +205,7 @@ impl Listener<'_> {
 
 struct Speaker<'a> {
     sender: SessionSender,
-    terminal: bool,
-    stdin: bool,
+    task: &'a Task,
     signals: &'a mut Signals,
     input: &'a mut Input,
     raw: &'a RefCell<Option<RawMode>>,
@@ -198,23 +213,27 @@ struct Speaker<'a> {
 }
 
 impl Speaker<'_> {
-    /// Speaks until a signal tells this process to end.
-    async fn speak(&mut self, back: bool) -> Number {
+    /// Speaks until this process is to end, or the user leaves.
+    async fn speak(&mut self, back: bool) -> Leg {
         match self.converse(back).await {
-            Ok(signal) => signal,
+            Ok(end) => end,
             // The other direction sees what became of the connection, and the last words.
-            Err(_) => self.signals.next_ending().await,
+            Err(_) => Leg::Aborted(self.signals.next_ending().await),
         }
     }
 
-    async fn converse(&mut self, back: bool) -> Result<Number, ClientError> {
+    async fn converse(&mut self, back: bool) -> Result<Leg, ClientError> {
         if let Some(signal) = self.until_it_runs().await {
-            return Ok(signal);
+            return Ok(Leg::Aborted(signal));
         }
-        if self.stdin {
+        if self.task.stdin {
             self.input.begin();
         }
-        if back {
+        if let (true, Some(keys)) = (self.between.terminal.get(), &self.task.keys) {
+            self.input.listen_for(keys.clone());
+        }
+        // A terminal that somebody else sized, and the program in it draws itself anew.
+        if back || matches!(self.task.first, ToServer::Attach(_)) {
             self.catch_up().await?;
         }
         loop {
@@ -222,7 +241,7 @@ impl Speaker<'_> {
                 biased;
                 signal = self.signals.next() => {
                     if let Some(signal) = self.signal(signal).await? {
-                        return Ok(signal);
+                        return Ok(Leg::Aborted(signal));
                     }
                 }
                 () = self.between.news.notified() => {
@@ -231,7 +250,13 @@ impl Speaker<'_> {
                     }
                 }
                 piece = self.input.next() => match piece {
-                    Some(bytes) => self.sender.stdin(bytes).await?,
+                    Some(bytes) => {
+                        self.sender.stdin(bytes).await?;
+                        if self.input.has_left() {
+                            self.sender.send(&ToServer::Detach {}).await?;
+                            return Ok(Leg::Left);
+                        }
+                    }
                     None => self.sender.send(&ToServer::CloseStdin {}).await?,
                 },
             }
@@ -254,7 +279,7 @@ impl Speaker<'_> {
 
     /// What the server must know of what happened while there was no connection.
     async fn catch_up(&mut self) -> Result<(), ClientError> {
-        if self.terminal {
+        if self.between.terminal.get() {
             self.sender.send(&ToServer::Resize(size())).await?;
         }
         for piece in self.input.again() {
@@ -275,7 +300,7 @@ impl Speaker<'_> {
         } else if number == Signal::CONT.as_raw() {
             self.resume();
             self.sender.send(&ToServer::Resize(size())).await?;
-        } else if self.terminal && is_ending(number) {
+        } else if is_ending(number) && (self.between.terminal.get() || !self.task.signals) {
             return Ok(Some(number));
         } else {
             self.sender.send(&ToServer::Signal { signal: number }).await?;

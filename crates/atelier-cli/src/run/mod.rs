@@ -4,13 +4,15 @@
 
 mod drive;
 mod input;
+mod keys;
 mod leg;
 mod output;
 mod signals;
 mod terminal;
 
-pub(crate) use drive::{Manner, drive};
+pub(crate) use drive::{Manner, Task, drive};
 pub(crate) use input::Input;
+pub(crate) use keys::Keys;
 pub(crate) use output::Output;
 pub(crate) use signals::{Number, Signals, is_ending};
 pub(crate) use terminal::{RawMode, Terminals, size};

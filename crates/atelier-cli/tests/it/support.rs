@@ -111,8 +111,8 @@ async fn converse(plane: Arc<Plane>, mut socket: WebSocket) -> Option<()> {
             }
         },
         ToServer::Attach(attach) => {
-            let process = plane.processes.lock().unwrap().get(&attach.pid).cloned()?;
-            (process, attach.offset)
+            let process = plane.processes.lock().unwrap().get(&attach.pid?).cloned()?;
+            (process, attach.offset.unwrap_or_default())
         }
         _ => return None,
     };
@@ -294,7 +294,13 @@ fn started(process: &Process) -> ToClient {
         url: None,
     };
     let environment = Box::new(environment);
-    ToClient::Started { environment, created: false, pid: process.pid, notes: vec![] }
+    ToClient::Started {
+        environment,
+        created: false,
+        pid: process.pid,
+        terminal: false,
+        notes: vec![],
+    }
 }
 
 async fn say(socket: &mut WebSocket, word: &ToClient) {

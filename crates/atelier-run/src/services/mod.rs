@@ -3,9 +3,11 @@
 //! `up` goes through the journal: subnet, file, networks, containers, health, names. Whatever stops in the
 //! middle is taken back by what the engine knows, not by what we remember: everything carries our labels.
 
+mod command;
 mod data;
 mod down;
 mod files;
+mod follow;
 mod hostnames;
 mod names;
 mod places;
@@ -33,7 +35,9 @@ use atelier_engine::{Engine, Surroundings};
 use tokio::sync::{Mutex, Notify, RwLock};
 use uuid::Uuid;
 
+pub use command::{ServiceCommand, ServiceInput};
 pub(crate) use files::has_services;
+pub use follow::{Following, Written};
 pub use hostnames::PROBE;
 pub use names::{Front, Lookup, Names};
 pub(crate) use tree::{hide as hide_tree, show as show_tree};

@@ -4,6 +4,7 @@ mod apply;
 mod create;
 mod diff;
 mod down;
+mod exec;
 mod logs;
 mod ls;
 mod open;
@@ -48,6 +49,8 @@ pub(crate) enum EnvCommand {
     Restart(restart::RestartArgs),
     /// Show what an environment's services are doing
     Status(status::StatusArgs),
+    /// Run a command in the container of a service
+    Exec(exec::ExecArgs),
     /// Show where a service is reached from this machine
     Url(url::UrlArgs),
     /// Open a service in the browser
@@ -77,6 +80,7 @@ impl EnvCommand {
             Self::Status(args) => args.json,
             Self::Url(args) | Self::Open(args) => args.json,
             Self::Seed(command) => command.json(),
+            Self::Exec(_) => false,
         }
     }
 }
@@ -88,6 +92,7 @@ pub(crate) fn dispatch(command: &EnvCommand, context: &Context<'_>) -> Result<u8
         EnvCommand::Ls(args) => ls::run(args, context),
         EnvCommand::Show(args) => show::run(args, context),
         EnvCommand::Diff(args) => diff::run(args, context),
+        EnvCommand::Exec(args) => exec::run(args, context),
         EnvCommand::Apply(args) => apply::run(args, context),
         EnvCommand::Rm(args) => rm::run(args, context),
         EnvCommand::Stop(args) => stop::run(args, context),

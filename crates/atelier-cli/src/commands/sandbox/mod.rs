@@ -4,7 +4,7 @@ mod args;
 mod change;
 mod cp;
 mod create;
-mod exec;
+pub(crate) mod exec;
 mod extend;
 mod fork;
 mod forward;
