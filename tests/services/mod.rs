@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod data;
+mod days;
 mod exec;
 mod life;
 mod logs;

@@ -27,8 +27,13 @@ fn compose() -> String {
 impl Lab {
     /// With a project that has these services.
     pub fn with_services(project: &str, compose_file: &str) -> Self {
+        Self::with_services_at(&engine(), project, compose_file)
+    }
+
+    /// The same with an engine of the test's own.
+    pub fn with_services_at(address: &str, project: &str, compose_file: &str) -> Self {
         let mut lab = Self::bare(project);
-        lab.serve_with_engine();
+        lab.serve_with_engine_at(address);
         lab.write("compose.yaml", compose_file);
         lab.write("site/index.html", "hello\n");
         lab.git(&["init", "-q", "-b", "main"]);
@@ -39,13 +44,22 @@ impl Lab {
 
     /// From now on with the engine of the tests, which gets the image.
     pub fn serve_with_engine(&mut self) {
-        image(self);
+        self.serve_with_engine_at(&engine());
+    }
+
+    fn serve_with_engine_at(&mut self, address: &str) {
+        image(self, address);
         self.variables = vec![
-            ("ATELIER_ENGINE", engine()),
+            ("ATELIER_ENGINE", address.to_owned()),
             ("ATELIER_COMPOSE", compose()),
             ("ATELIER_SUBNETS", subnets()),
             ("ATELIER_SHARED_GRACE", "1s".into()),
         ];
+    }
+
+    /// One of the variables that the binary gets.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.variables.iter().find(|(own, _)| *own == name).map(|(_, value)| value.clone())
     }
 
     /// Starts the binary's control plane anew with one more variable.
@@ -69,13 +83,22 @@ pub fn tell_engine(method: &str, path: &str) {
 
 /// The containers with a label, running or not, as the engine lists them.
 pub fn containers(label: &str) -> Vec<serde_json::Value> {
+    containers_at(&engine(), label)
+}
+
+/// The same of an engine of the test's own.
+pub fn containers_at(address: &str, label: &str) -> Vec<serde_json::Value> {
     let filter = format!("%7B%22label%22%3A%5B%22{}%22%5D%7D", label.replace('=', "%3D"));
-    let listed = ask_engine(&format!("/containers/json?all=1&filters={filter}"));
-    listed.as_array().cloned().unwrap_or_default()
+    let path = format!("/containers/json?all=1&filters={filter}");
+    let listed = curl_at(address, &["--fail"], &path).output().unwrap();
+    serde_json::from_slice(&listed.stdout).unwrap()
 }
 
 fn curl(args: &[&str], path: &str) -> Command {
-    let address = engine();
+    curl_at(&engine(), args, path)
+}
+
+fn curl_at(address: &str, args: &[&str], path: &str) -> Command {
     let mut command = Command::new("curl");
     command.args(["--silent", "--show-error", "--max-time", "120"]).args(args);
     match address.strip_prefix("unix://") {
@@ -93,8 +116,8 @@ fn subnets() -> String {
 }
 
 /// Sees to it that the engine has the image.
-fn image(lab: &Lab) {
-    let there = curl(&["--fail"], &format!("/images/{IMAGE}/json")).output().unwrap();
+fn image(lab: &Lab, address: &str) {
+    let there = curl_at(address, &["--fail"], &format!("/images/{IMAGE}/json")).output().unwrap();
     if there.status.success() {
         return;
     }
@@ -115,7 +138,8 @@ fn image(lab: &Lab) {
     let file = format!("@{}", archive.display());
     let args =
         ["--fail", "-X", "POST", "-H", "Content-Type: application/x-tar", "--data-binary", &file];
-    let done = curl(&args, &format!("/images/create?fromSrc=-&repo={repo}&tag={tag}")).output();
+    let done = curl_at(address, &args, &format!("/images/create?fromSrc=-&repo={repo}&tag={tag}"))
+        .output();
     let done = done.unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }

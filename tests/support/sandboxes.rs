@@ -101,6 +101,26 @@ impl Lab {
     }
 }
 
+impl Lab {
+    /// Kills the control plane and every process that the sandboxes' records name, as a machine that goes
+    /// down does.
+    pub fn kill_everything(&self) {
+        let mut pids: Vec<i64> = self.control_plane().into_iter().map(i64::from).collect();
+        for entry in std::fs::read_dir(self.home().join("sandboxes")).unwrap().flatten() {
+            let record = std::fs::read(entry.path().join("pid")).unwrap_or_default();
+            let record: Value = serde_json::from_slice(&record).unwrap_or_default();
+            let named = record.as_object().into_iter().flat_map(|parts| parts.values());
+            pids.extend(named.filter_map(|part| part["pid"].as_i64()));
+        }
+        for pid in pids.into_iter().map(|pid| i32::try_from(pid).unwrap()) {
+            // SAFETY: signals to processes that this test started.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+            // SAFETY: as above; signal 0 only asks whether it is there.
+            wait_until("it is gone", || unsafe { libc::kill(pid, 0) } != 0);
+        }
+    }
+}
+
 /// Kills a sandbox's first process, as the kernel might.
 pub fn kill_sandbox(lab: &Lab, sandbox: &str) {
     let found = std::fs::read_dir(lab.home().join("sandboxes")).unwrap().flatten();

@@ -51,18 +51,13 @@ impl Fronts {
     }
 
     /// Listens; a user who may not use these ports has the services' own addresses instead.
-    async fn listen(&self, environment: Uuid, at: IpAddr) -> bool {
+    async fn listen(&self, environment: Uuid, at: IpAddr) -> Result<(), String> {
         if self.open().get(&environment).is_some_and(|(ip, _)| *ip == at) {
-            return true;
+            return Ok(());
         }
         let [http, https] = PORTS.map(|port| SocketAddr::new(at, port));
-        let plain = match TcpListener::bind(http).await {
-            Ok(listener) => listener,
-            Err(error) => {
-                tracing::debug!(%error, %at, "no ingress in this network");
-                return false;
-            }
-        };
+        let plain = TcpListener::bind(http).await;
+        let plain = plain.map_err(|error| format!("can't listen at {http}: {error}"))?;
         let stop = CancellationToken::new();
         tokio::spawn(self.proxy.clone().serve(plain, None, stop.clone()));
         if let Some(tls) = &**self.tls
@@ -73,7 +68,7 @@ impl Fronts {
         if let Some((_, old)) = self.open().insert(environment, (at, stop)) {
             old.cancel();
         }
-        true
+        Ok(())
     }
 }
 
@@ -82,7 +77,7 @@ impl Front for Fronts {
         &self,
         environment: Uuid,
         at: IpAddr,
-    ) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
         Box::pin(self.listen(environment, at))
     }
 

@@ -39,12 +39,12 @@ pub struct Lookup {
 
 /// Answers for names on an environment's own network, and serves their DNS records.
 pub trait Front: Send + Sync + std::fmt::Debug {
-    /// Listens at this machine's address in an environment's network; whether it could.
+    /// Listens at this machine's address in an environment's network; or says why it can't.
     fn open(
         &self,
         environment: Uuid,
         at: IpAddr,
-    ) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
     /// Stops.
     fn close(&self, environment: Uuid);
     /// The records of an environment: names with their addresses.
@@ -56,6 +56,8 @@ pub trait Front: Send + Sync + std::fmt::Debug {
 pub struct Names {
     table: RwLock<HashMap<String, Target>>,
     front: OnceLock<Box<dyn Front>>,
+    /// Where nobody answers, and why.
+    shut: RwLock<HashMap<Uuid, String>>,
 }
 
 impl Names {
@@ -64,8 +66,30 @@ impl Names {
         let _ = self.front.set(front);
     }
 
-    pub(crate) fn front(&self) -> Option<&dyn Front> {
+    fn front(&self) -> Option<&dyn Front> {
         self.front.get().map(AsRef::as_ref)
+    }
+
+    /// The address at which names of an environment are answered on HTTP's own port, when that can be.
+    pub(crate) async fn open(
+        &self,
+        environment: Uuid,
+        services: &ServicesRecord,
+    ) -> Option<IpAddr> {
+        let at = IpAddr::V4(services.main_network()?.gateway_v4);
+        let opened = self.front()?.open(environment, at).await;
+        if let Ok(mut shut) = self.shut.write() {
+            match &opened {
+                Ok(()) => shut.remove(&environment),
+                Err(why) => shut.insert(environment, why.clone()),
+            };
+        }
+        opened.is_ok().then_some(at)
+    }
+
+    /// Why names of an environment are not answered on HTTP's own port.
+    pub(crate) fn shut(&self, environment: Uuid) -> Option<String> {
+        self.shut.read().ok()?.get(&environment).cloned()
     }
 
     /// Where a request for a host name goes; `port` is the one that the name itself asks for.
@@ -120,6 +144,9 @@ impl Names {
         self.publish(environment, BTreeMap::new());
         if let Some(front) = self.front() {
             front.close(environment);
+        }
+        if let Ok(mut shut) = self.shut.write() {
+            shut.remove(&environment);
         }
     }
 

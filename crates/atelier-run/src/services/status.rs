@@ -65,6 +65,11 @@ impl Workshop {
             view.subnets.extend(network.subnet_v6.map(|v6| v6.to_string()));
         }
         view.notes = services.notes;
+        view.notes.extend(self.driver.names.shut(record.id).map(|why| {
+            format!(
+                "names lead to the services' own ports, not to port 80: {why}; see atelier env url"
+            )
+        }));
         Ok(view)
     }
 
@@ -285,13 +290,7 @@ impl Workshop {
         let engine = self.driver.engine().await?;
         let label = format!("{ENVIRONMENT}={}", record.id);
         let containers = engine.containers(&[label]).await?;
-        let front = match (services.main_network(), self.driver.names.front()) {
-            (Some(network), Some(front)) => {
-                let gateway = network.gateway_v4.into();
-                front.open(record.id, gateway).await.then_some(gateway)
-            }
-            _ => None,
-        };
+        let front = self.driver.names.open(record.id, &services).await;
         self.publish(record, &services, front, &containers).await
     }
 }

@@ -13,7 +13,6 @@ use atelier_compose::{Generated, Loader, Model, NetworkPlan, Scope, SubnetV4, Su
 use atelier_engine::{Container, Engine, EngineError, NewNetwork, NewSubnet, Run};
 use atelier_store::Job;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::files::write_private;
 use super::record::{Phase, ServicesRecord};
@@ -104,7 +103,7 @@ impl Workshop {
         store::set_record(&self.store, record.id, &services).await?;
         rise.job.step("shared").await?;
         self.join_shared(rise, &scope, &plan, &mut services).await?;
-        let front = self.open_front(record.id, &services).await;
+        let front = self.driver.names.open(record.id, &services).await;
         scope.hosts = hosts(&self.table(record, &services, front, &HashMap::new()));
         let plan = generate(&rise.model, &scope)?;
         let file = self.compose_file(record);
@@ -163,12 +162,6 @@ impl Workshop {
         scope.env = record.name.to_string();
         scope.project = record.project.name.to_string();
         Ok(scope)
-    }
-
-    async fn open_front(&self, id: Uuid, services: &ServicesRecord) -> Option<IpAddr> {
-        let gateway = IpAddr::V4(services.main_network()?.gateway_v4);
-        let front = self.driver.names.front()?;
-        front.open(id, gateway).await.then_some(gateway)
     }
 
     pub(super) async fn start_all(
