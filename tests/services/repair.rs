@@ -1,7 +1,7 @@
 //! Bad days: a control plane that is killed, containers that are killed or removed behind our back.
 
 use super::SHOP;
-use crate::support::{Lab, containers, tell_engine, wait_until};
+use crate::support::{Lab, ask_engine, containers, send_engine, tell_engine, wait_until};
 
 fn label(lab: &Lab) -> String {
     let shown = lab.json(&["env", "show", "a1"]);
@@ -67,5 +67,61 @@ fn a_lost_database_loses_no_data_of_services() {
     std::fs::write(lab.home().join("state.db"), "no database").unwrap();
     lab.run(&["doctor", "--fix", "--yes"]);
     assert_eq!(lab.ok(&["run", "a1", "--", "busybox", "nc", "db", "5432"]), who);
+    assert_eq!(containers(&label(&lab)).len(), 2);
+}
+
+/// What the doctor says of services.
+fn diagnosis(lab: &Lab, args: &[&str]) -> (String, String) {
+    let done = lab.run(&[&["doctor", "--json"], args].concat());
+    let checks: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    let all = checks.as_array().unwrap();
+    let own = all.iter().find(|check| check["name"] == "services");
+    let own = own.unwrap_or_else(|| panic!("nothing of services in {checks}"));
+    (own["verdict"].as_str().unwrap().into(), own["detail"].as_str().unwrap().into())
+}
+
+#[test]
+fn the_doctor_finds_what_differs_from_the_engine_and_mends_it() {
+    let lab = Lab::with_services("shop", SHOP);
+    let ask = ["run", "--no-up", "a1", "--", "busybox", "nc", "db", "5432"];
+    lab.ok(&["env", "create", "a1"]);
+    lab.ok(&["env", "up", "a1"]);
+    let who = lab.ok(&ask);
+    assert_eq!(diagnosis(&lab, &[]).0, "ok");
+    for container in containers(&label(&lab)) {
+        tell_engine(
+            "DELETE",
+            &format!("/containers/{}?force=1", container["Id"].as_str().unwrap()),
+        );
+    }
+    let (verdict, detail) = diagnosis(&lab, &[]);
+    assert_eq!(verdict, "warning", "{detail}");
+    assert!(detail.contains("services of shop/a1 don't run"), "{detail}");
+    let (verdict, detail) = diagnosis(&lab, &["--fix", "--yes"]);
+    assert_eq!(verdict, "fixed", "{detail}");
+    assert_eq!(lab.ok(&ask), who);
+    assert_eq!(diagnosis(&lab, &[]).0, "ok");
+}
+
+#[test]
+fn the_doctor_finds_what_belongs_to_no_environment_and_removes_it() {
+    let lab = Lab::with_services("shop", SHOP);
+    lab.ok(&["env", "create", "a1"]);
+    lab.ok(&["env", "up", "a1"]);
+    let own = containers(&label(&lab));
+    let labels = own[0]["Labels"].as_object().unwrap();
+    let home = labels["dev.atelier.home"].as_str().unwrap();
+    let nobody = "019aa000-0000-7000-8000-000000000000";
+    let name = format!("atelier-test-stray-{}", std::process::id());
+    let volume = serde_json::json!({
+        "Name": name,
+        "Labels": { "dev.atelier.home": home, "dev.atelier.environment": nobody },
+    });
+    send_engine("/volumes/create", &volume);
+    let (verdict, detail) = diagnosis(&lab, &[]);
+    assert_eq!(verdict, "warning", "{detail}");
+    assert!(detail.contains(nobody), "{detail}");
+    assert_eq!(diagnosis(&lab, &["--fix", "--yes"]).0, "fixed");
+    assert!(ask_engine(&format!("/volumes/{name}"))["Name"].is_null());
     assert_eq!(containers(&label(&lab)).len(), 2);
 }

@@ -81,6 +81,14 @@ pub fn tell_engine(method: &str, path: &str) {
     assert!(done.status.success(), "{method} {path}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
+/// Sends the engine a document.
+pub fn send_engine(path: &str, document: &serde_json::Value) {
+    let text = document.to_string();
+    let args = ["--fail", "-H", "Content-Type: application/json", "--data-binary", &text];
+    let done = curl(&args, path).output().unwrap();
+    assert!(done.status.success(), "{path}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
 /// The containers with a label, running or not, as the engine lists them.
 pub fn containers(label: &str) -> Vec<serde_json::Value> {
     containers_at(&engine(), label)

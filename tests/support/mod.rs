@@ -20,7 +20,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 pub use chaos::{Dice, serving};
-pub use engine::{ask_engine, containers, containers_at, tell_engine};
+pub use engine::{ask_engine, containers, containers_at, send_engine, tell_engine};
 pub use escape::{all_refused, helper};
 pub use http::{ask, connect, raw, send};
 pub use leaks::Traces;

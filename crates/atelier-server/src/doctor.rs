@@ -25,6 +25,7 @@ pub(crate) async fn check(app: &App, fix: bool) -> Result<Vec<Check>, Problem> {
     } else {
         checks.push(app.workshop.leftovers().await?);
     }
+    checks.extend(app.workshop.services_check(fix).await);
     Ok(checks)
 }
 

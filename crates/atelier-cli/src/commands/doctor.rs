@@ -6,6 +6,7 @@ use atelier_api::system::{Check, DoctorInput, SystemDoctor, Verdict};
 use atelier_client::ControlPlane;
 use clap::Args;
 
+use crate::commands::dns;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Paint, confirm, print, print_json, visible};
@@ -28,6 +29,7 @@ pub(crate) struct DoctorArgs {
 /// Checks, and mends when asked.
 pub(crate) fn run(args: &DoctorArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let mut checks = look(context, false)?;
+    checks.extend(dns::status::check(context, false));
     if args.fix && checks.iter().any(|check| check.fixable) {
         if !args.json {
             print(text(&checks, Paint::stdout()))?;
@@ -36,6 +38,7 @@ pub(crate) fn run(args: &DoctorArgs, context: &Context<'_>) -> Result<u8, Failur
             return Ok(verdict(&checks));
         }
         checks = look(context, true)?;
+        checks.extend(dns::status::check(context, true));
     }
     if args.json {
         print_json(&checks)?;

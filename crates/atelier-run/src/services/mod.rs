@@ -6,6 +6,7 @@
 mod command;
 mod data;
 mod down;
+mod drift;
 mod files;
 mod follow;
 mod hostnames;

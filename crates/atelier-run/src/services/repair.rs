@@ -114,7 +114,7 @@ impl Workshop {
 }
 
 /// Whether every service has a container that runs, or did what it was for.
-async fn runs(
+pub(super) async fn runs(
     engine: &Engine,
     id: Uuid,
     services: &[atelier_compose::ServicePlan],

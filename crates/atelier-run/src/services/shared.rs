@@ -162,7 +162,7 @@ impl Workshop {
     }
 
     /// The environments that use a shared service, but for one.
-    async fn users(&self, scope: &str, but: Uuid) -> Result<Vec<String>, Problem> {
+    pub(super) async fn users(&self, scope: &str, but: Uuid) -> Result<Vec<String>, Problem> {
         let names = crate::store::environment_list(&self.store, None).await?;
         let rows = store::list(&self.store).await?;
         let uses = |row: &store::ServicesRow| {

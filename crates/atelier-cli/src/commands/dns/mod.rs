@@ -2,7 +2,7 @@
 
 mod remove;
 mod setup;
-mod status;
+pub(crate) mod status;
 mod target;
 mod trust;
 

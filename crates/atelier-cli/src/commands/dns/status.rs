@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use atelier_api::ExitCode;
+use atelier_api::system::{Check, Verdict};
 use clap::Args;
 use serde::Serialize;
 
@@ -67,6 +68,49 @@ pub(crate) fn run(args: &StatusArgs, context: &Context<'_>) -> Result<u8, Failur
         print(text(&report, Paint::stdout()))?;
     }
     Ok(if report.resolves { 0 } else { ExitCode::Configuration as u8 })
+}
+
+/// What the doctor says of the hook: nothing where there is none. A hook that somebody else has changed, or
+/// that was left half-way, is taken back and made anew when asked, which only root may.
+pub(crate) fn check(context: &Context<'_>, fix: bool) -> Option<Check> {
+    let source = Source::ask(context, false).ok()?;
+    let root = RootArgs { root: "/".into() };
+    let target = source.target(&root, as_root("dns setup"));
+    let resolver = context.hooks.resolver();
+    let hook = resolver.look(&target).ok()?;
+    let check = |verdict, detail: String, remedy: Option<&str>, fixable| Check {
+        name: "resolver".into(),
+        verdict,
+        detail,
+        remedy: remedy.map(str::to_owned),
+        fixable,
+    };
+    let changed: Vec<String> = hook.changed.iter().map(|f| f.display().to_string()).collect();
+    let detail = match hook.state.as_str() {
+        "none" => return None,
+        "changed" => format!("somebody else changed {}", changed.join(", ")),
+        "interrupted" => "the hook is half set up".to_owned(),
+        "different" => "it asks another server than ours".to_owned(),
+        _ => {
+            return Some(check(
+                Verdict::Ok,
+                "it asks us for names of services".into(),
+                None,
+                false,
+            ));
+        }
+    };
+    let may = rustix::process::geteuid().is_root() && source.server.is_some();
+    if !(fix && may) {
+        let remedy = "atelier dns remove, then atelier dns setup";
+        return Some(check(Verdict::Warning, detail, Some(remedy), may));
+    }
+    Some(match resolver.unhook(&target).and_then(|_| resolver.hook(&target)) {
+        Ok(_) => check(Verdict::Fixed, format!("{detail}: set up anew"), None, false),
+        Err(problem) => {
+            check(Verdict::Failed, format!("{detail}: {}", problem.detail), None, false)
+        }
+    })
 }
 
 /// Asks the system, as every program does. It may wait for servers that are away.
