@@ -1,6 +1,7 @@
 //! Services of environments: Compose projects, against a real engine and the real Compose.
 
 mod bad_input;
+mod cilo;
 mod data;
 mod days;
 mod exec;

@@ -84,6 +84,8 @@ impl Workshop {
 
     /// Takes away everything that an environment has in the engine, for good.
     pub(crate) async fn forget_services(self: &Arc<Self>, id: Uuid) -> Result<(), Problem> {
+        // Whoever makes its names anew at this moment does so before they go.
+        let _turn = self.services_turn(id).await;
         let Some(_row) = store::find(&self.store, id).await? else { return Ok(()) };
         let engine = self.driver.engine().await?;
         self.lower(&engine, id, true).await?;

@@ -65,6 +65,8 @@ impl Workshop {
             if row.phase != Phase::Up {
                 continue;
             }
+            // Whoever changes it at this moment publishes its names at the end.
+            let Ok(_turn) = self.driver.turn(row.environment).try_lock_owned() else { continue };
             if let Some(record) = self.record_of(row.environment).await?
                 && let Err(problem) = self.republish(&record).await
             {
@@ -85,9 +87,9 @@ impl Workshop {
             event.attributes.get("com.docker.compose.service").cloned().unwrap_or_default();
         let what = serde_json::json!({ "service": service, "what": event.action });
         self.events.publish("service.changed", record.label(), what);
-        // Whoever changes it at this moment publishes the names at the end.
-        if self.driver.turn(id).try_lock().is_ok()
-            && event.action == "start"
+        // Whoever changes it at this moment publishes the names at the end, or takes them away.
+        let Ok(_turn) = self.driver.turn(id).try_lock_owned() else { return };
+        if event.action == "start"
             && let Err(problem) = self.republish(&record).await
         {
             tracing::warn!(env = record.label(), %problem, "names of services");
