@@ -1,6 +1,6 @@
 //! `env rm` and `env stop`.
 
-use crate::support::{Lab, Traces, wait_until};
+use crate::support::{Lab, Traces, in_terminal, wait_until};
 
 #[test]
 fn nothing_is_left_of_a_removed_environment() {
@@ -28,6 +28,47 @@ fn without_a_terminal_a_removal_must_be_confirmed_by_a_flag() {
     lab.ok(&["env", "create", "a"]);
     lab.run(&["env", "rm", "a"]).fails(2, &["--yes"]);
     assert_eq!(lab.ok(&["env", "ls", "-q"]), "a\n");
+}
+
+#[test]
+fn all_of_every_project_go_at_once_and_what_would_be_lost_is_said_first() {
+    let lab = Lab::new();
+    lab.ok(&["run", "a", "--", "sh", "-c", "echo new > new.txt"]);
+    let other = lab.user_home().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let made = lab.command(&["env", "create", "b"]).current_dir(&other).output().unwrap();
+    assert!(made.status.success());
+    let args = ["env", "rm", "--all", "--all-projects"];
+    let asked = in_terminal(&lab, &args, "expect('shop/a (1 change)')\ntype('n\\n')");
+    assert!(asked.stdout.contains("status 0"), "{asked:?}");
+    assert_eq!(lab.json(&["env", "ls", "--all-projects"]).as_array().unwrap().len(), 2);
+    let removed = lab.json(&["env", "rm", "--all", "--all-projects", "--yes"]);
+    assert!(removed["shop/a"].is_object() && removed["other/b"].is_object(), "{removed}");
+    assert_eq!(lab.ok(&["env", "ls", "--all-projects", "-q"]), "");
+}
+
+#[test]
+fn what_was_applied_or_is_on_a_branch_is_not_lost() {
+    let lab = Lab::new();
+    let unapplied = |text: &str| {
+        let asked =
+            in_terminal(&lab, &["env", "rm", "a"], &format!("expect('{text}')\ntype('n\\n')"));
+        assert!(asked.stdout.contains("status 0"), "{asked:?}");
+    };
+    lab.git(&["config", "user.name", "Test"]);
+    lab.git(&["config", "user.email", "test@example.com"]);
+    lab.ok(&["run", "a", "--", "sh", "-c", "echo 1 > one; echo 2 > two"]);
+    unapplied("a (2 changes)");
+    lab.ok(&["env", "apply", "a"]);
+    unapplied("Nothing in there waits");
+    lab.ok(&["run", "a", "--", "sh", "-c", "echo 3 >> one"]);
+    unapplied("a (1 change)");
+    lab.ok(&["env", "apply", "a", "--branch", "a"]);
+    unapplied("Nothing in there waits");
+    let commit = "git checkout -q -b side && echo s > s && git add s \
+        && git -c user.name=a -c user.email=a@b commit -q -m s && git checkout -q -";
+    lab.ok(&["run", "a", "--", "sh", "-c", commit]);
+    unapplied("a (1 change)");
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 mod bad_input;
 mod cilo;
+mod clear;
 mod data;
 mod days;
 mod exec;
 mod life;
 mod logs;
 mod names;
+mod recreate;
 mod repair;
 mod shared;
 mod together;

@@ -1,19 +1,13 @@
 //! Bad days: a control plane that is killed, containers that are killed or removed behind our back.
 
 use super::SHOP;
-use crate::support::{Lab, ask_engine, containers, send_engine, tell_engine, wait_until};
+use crate::support::{
+    Lab, ask_engine, containers, kill_control_plane, send_engine, tell_engine, wait_until,
+};
 
 fn label(lab: &Lab) -> String {
     let shown = lab.json(&["env", "show", "a1"]);
     format!("dev.atelier.environment={}", shown["id"].as_str().unwrap())
-}
-
-fn kill_control_plane(lab: &Lab) {
-    let pid = lab.control_plane().unwrap();
-    // SAFETY: no pointers are passed; the process is this lab's own control plane.
-    unsafe { libc::kill(pid, libc::SIGKILL) };
-    // SAFETY: as above; signal 0 only asks whether it is there.
-    wait_until("the control plane is gone", || unsafe { libc::kill(pid, 0) } != 0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What it takes to kill a control plane at random moments.
 
-use super::Lab;
+use super::{Lab, python, wait_until};
 
 /// Small and quick, and different every time; the seed is printed.
 pub struct Dice(u64);
@@ -22,6 +22,31 @@ impl Dice {
         self.0 ^= self.0 << 17;
         self.0 % end
     }
+}
+
+/// Kills the lab's control plane.
+pub fn kill_control_plane(lab: &Lab) {
+    let pid = lab.control_plane().unwrap();
+    // SAFETY: no pointers are passed; the process is this lab's own control plane.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+    // SAFETY: as above; signal 0 only asks whether it is there.
+    wait_until("the control plane is gone", || unsafe { libc::kill(pid, 0) } != 0);
+}
+
+/// Writes a job into the journal of a home that nobody serves, as a kill leaves it.
+pub fn leave_job(lab: &Lab, kind: &str, subject: &str, step: &str) {
+    assert!(serving(lab).is_none(), "the journal is in use");
+    let database = lab.home().join("state.db");
+    let script = format!(
+        "import sqlite3, uuid\n\
+         db = sqlite3.connect('{}')\n\
+         db.execute(\"INSERT INTO jobs (id, kind, subject, payload, state, step, started_at) VALUES \
+         (?, '{kind}', '{subject}', '\\\"\\\"', 'running', '{step}', '2026-01-01T00:00:00Z')\", \
+         (str(uuid.uuid4()),))\n\
+         db.commit()",
+        database.display()
+    );
+    python(lab, &script);
 }
 
 /// The control plane's process by its lock, without starting one.

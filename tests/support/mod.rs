@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-pub use chaos::{Dice, serving};
+pub use chaos::{Dice, kill_control_plane, leave_job, serving};
 pub use engine::{ask_engine, containers, containers_at, send_engine, tell_engine};
 pub use escape::{all_refused, helper};
 pub use http::{ask, connect, raw, send};

@@ -55,9 +55,16 @@ pub enum NetworkMode {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EnvOptions {
-    /// A git commit, branch or tag: a clean checkout of it instead of the folder as it is.
+    /// A git commit, branch or tag: a clean checkout of it instead of the folder as it is. Or another folder,
+    /// as an absolute path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// No files of the project at all.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub empty: bool,
+    /// Globs of files that come along although `files` in `atelier.yaml` leaves them out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
     /// The runtime that isolates it; `host` is the one there is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,
@@ -259,6 +266,60 @@ pub struct Applied {
     pub notes: Vec<String>,
 }
 
+/// Whose lines stay where both sides changed the same ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Prefer {
+    /// The project's.
+    Project,
+    /// The environment's.
+    Environment,
+}
+
+/// Input of [`EnvSync`].
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct EnvSyncInput {
+    /// The environment's name.
+    pub env: Name,
+    /// A folder in the project.
+    pub project: HostPath,
+    /// Whose version stays of a file where both sides changed the same lines; without it nothing is done then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefer: Option<Prefer>,
+    /// Only say what would change.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What [`EnvSync`] did.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Synced {
+    /// The files that changed in the environment; bytes that are no UTF-8 are written as git quotes them.
+    pub files: Vec<String>,
+    /// Those of them where both sides had changed and the lines could be merged.
+    pub merged: Vec<String>,
+    /// What the reader should know.
+    pub notes: Vec<String>,
+}
+
+/// Input of [`EnvRecreate`].
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct EnvRecreateInput {
+    /// The environment's name.
+    pub env: Name,
+    /// A folder in the project.
+    pub project: HostPath,
+    /// From this commit, branch, tag or folder; from what it was made from when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Keep what the volumes of its services hold.
+    #[serde(default)]
+    pub keep_data: bool,
+    /// Although it has changes that were not applied, or commands run in it.
+    #[serde(default)]
+    pub force: bool,
+}
+
 /// Input of [`EnvRemove`].
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct EnvRemoveInput {
@@ -269,6 +330,17 @@ pub struct EnvRemoveInput {
     /// Remove it although commands run in it.
     #[serde(default)]
     pub force: bool,
+    /// Keep its files: only services with their volumes, networks, names and the sandbox are removed.
+    #[serde(default)]
+    pub keep_workspace: bool,
+}
+
+/// What would be lost with an environment.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Unapplied {
+    /// The paths that it changed and that were not applied, and its branches with commits that the
+    /// project has not.
+    pub changes: Vec<String>,
 }
 
 /// What [`EnvRemove`] freed.
@@ -341,12 +413,27 @@ operation! {
     (EnvApplyInput) -> Applied, |i| place(&i.env, &i.project)
 }
 operation! {
+    /// Shows what an environment changed that was not brought back.
+    EnvUnapplied: "env.unapplied" Get "/environments/{env}/unapplied" Read
+    (EnvRef) -> Unapplied, |i| place(&i.env, &i.project)
+}
+operation! {
+    /// Brings what changed in the project into an environment, while its commands go on.
+    EnvSync: "env.sync" Post "/environments/{env}/sync" Change
+    (EnvSyncInput) -> Synced, |i| place(&i.env, &i.project)
+}
+operation! {
+    /// Makes an environment anew under its name, with files from the project as it is now.
+    EnvRecreate: "env.recreate" Post "/environments/{env}/recreate" Change
+    (EnvRecreateInput) -> Environment, |i| place(&i.env, &i.project)
+}
+operation! {
     /// Stops an environment's sandbox and every command in it; files are kept.
     EnvStop: "env.stop" Post "/environments/{env}/stop" Change
     (EnvRef) -> Environment, |i| place(&i.env, &i.project)
 }
 operation! {
-    /// Removes an environment with everything in it.
+    /// Removes an environment with everything in it, or all but its files.
     EnvRemove: "env.remove" Delete "/environments/{env}" Change
     (EnvRemoveInput) -> Removed, |i| place(&i.env, &i.project)
 }

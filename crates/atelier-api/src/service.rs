@@ -260,3 +260,8 @@ operation! {
     NetworkInfo: "network.info" Get "/networks" Read
     (NetworkInfoInput) -> NetworkReport, |_i| String::new()
 }
+operation! {
+    /// Takes an environment's networks away and makes them anew; services are started again with their data.
+    NetworkRecreate: "network.recreate" Post "/environments/{env}/network" Change
+    (crate::env::EnvRef) -> Services, |i| place(&i.env, &i.project)
+}

@@ -1,7 +1,10 @@
 //! The table of every operation, written once: whoever needs all of them visits it.
 
 use crate::Operation;
-use crate::env::{EnvApply, EnvCreate, EnvDiff, EnvList, EnvLogs, EnvRemove, EnvShow, EnvStop};
+use crate::env::{
+    EnvApply, EnvCreate, EnvDiff, EnvList, EnvLogs, EnvRecreate, EnvRemove, EnvShow, EnvStop,
+    EnvSync, EnvUnapplied,
+};
 use crate::hostname::{DnsStatus, HostnamesAdd, HostnamesList, HostnamesRemove};
 use crate::image::{
     ImageBuild, ImageImport, ImageList, ImagePrune, ImagePull, ImageRemove, TemplateBuild,
@@ -17,7 +20,9 @@ use crate::sandbox::{
     SandboxShow, SandboxSnapshot, SandboxStart, SandboxStop, SnapshotList, SnapshotRemove,
 };
 use crate::seed::{SeedList, SeedRemove, SeedSave};
-use crate::service::{EnvDown, EnvRestart, EnvServiceLogs, EnvStatus, EnvUp, EnvUrl, NetworkInfo};
+use crate::service::{
+    EnvDown, EnvRestart, EnvServiceLogs, EnvStatus, EnvUp, EnvUrl, NetworkInfo, NetworkRecreate,
+};
 use crate::system::{AuditList, SystemDoctor, SystemStatus, SystemStop};
 use crate::token::{TokenCreate, TokenList, TokenRevoke};
 
@@ -40,6 +45,9 @@ pub fn visit_all(visitor: &mut impl Visitor) {
         EnvShow,
         EnvDiff,
         EnvApply,
+        EnvUnapplied,
+        EnvSync,
+        EnvRecreate,
         EnvStop,
         EnvRemove,
         EnvLogs,
@@ -53,6 +61,7 @@ pub fn visit_all(visitor: &mut impl Visitor) {
         SeedList,
         SeedRemove,
         NetworkInfo,
+        NetworkRecreate,
         HostnamesAdd,
         HostnamesRemove,
         HostnamesList,

@@ -67,9 +67,16 @@ impl KeysArg {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "For a new environment")]
 pub(crate) struct OptionArgs {
-    /// Take a clean checkout of a commit, branch or tag instead of the folder as it is
-    #[arg(long, value_name = "REF")]
+    /// Take a clean checkout of a commit, branch or tag instead of the folder as it is; or another folder, written
+    /// with / or . in front
+    #[arg(long, value_name = "REF|FOLDER")]
     pub from: Option<String>,
+    /// Begin with no files of the project
+    #[arg(long, conflicts_with = "from")]
+    pub empty: bool,
+    /// Have files come along that `files` in atelier.yaml leaves out (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
     /// What isolates it
     #[arg(long, value_name = "NAME")]
     pub runtime: Option<String>,
@@ -97,6 +104,19 @@ pub(crate) struct OptionArgs {
     pub disk: Option<u64>,
 }
 
+/// What an environment is made from, as the API takes it: folders by their whole path.
+pub(crate) fn source(given: &str) -> Result<String, Failure> {
+    let is_folder = ["/", "./", "../"].iter().any(|start| given.starts_with(start))
+        || matches!(given, "." | "..");
+    if !is_folder {
+        return Ok(given.to_owned());
+    }
+    let folder = std::path::absolute(given)?;
+    folder.into_os_string().into_string().map_err(|path| {
+        Failure::usage(format!("{} can't be named: its path is not UTF-8", path.display()))
+    })
+}
+
 /// The network's mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Network {
@@ -115,8 +135,13 @@ impl OptionArgs {
             let why = "--allow lets something through, and --network none lets nothing through";
             return Err(Failure::usage(why));
         }
+        let from = match &self.from {
+            Some(from) => Some(source(from)?),
+            None => None,
+        };
         let layer = self.layer().over(Layer::from_env(|name| env::var_os(name))?);
-        Ok(EnvOptions { from: self.from.clone(), ..layer.env_options() })
+        let (empty, include) = (self.empty, self.include.clone());
+        Ok(EnvOptions { from, empty, include, ..layer.env_options() })
     }
 
     fn layer(&self) -> Layer {

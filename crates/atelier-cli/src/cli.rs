@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// Create, list, compare, apply and remove environments
     #[command(subcommand, visible_alias = "environment")]
     Env(Box<env::EnvCommand>),
-    /// Show the networks of environments
+    /// Show the networks of environments, and make them anew
     #[command(subcommand)]
     Network(network::NetworkCommand),
     /// Make names of services known on this machine

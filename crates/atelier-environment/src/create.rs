@@ -3,26 +3,21 @@
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use atelier_config::Home;
 use rustix::fs::{CWD, FlockOperation, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use crate::base::checkout;
-use crate::base::delta::{Delta, compare, make_base, make_layer};
-use crate::base::manifest::Manifest;
-use crate::base::store::{Bases, Generation, NEW, OLD, locked, make_dir, unique};
+use crate::base::store::{NEW, OLD, locked, make_dir, unique};
 use crate::error::{Error, Result};
 use crate::files::beneath::open_root;
-use crate::files::copy::{Item, Job, copy};
 use crate::files::data::Copier;
-use crate::files::entry::Entry;
 use crate::files::remove::remove_tree;
-use crate::files::scan::{Scan, ScanOptions, Skipped, now, scan};
+use crate::files::scan::now;
 use crate::project::Project;
-use crate::shared_scan::SharedScans;
-use crate::workspace::{LayerMode, Mode, Source, Stats, Workspace};
-use atelier_config::Home;
+use crate::recipe::{Recipe, Source};
+use crate::snapshot::{Lower, Taker, write_all};
+use crate::workspace::{LayerMode, Mode, Workspace};
 
 /// The ignore file of projects: what is not copied into environments.
 pub const IGNORE_FILE: &str = ".atelierignore";
@@ -37,7 +32,7 @@ pub fn create_workspace(
     project: &Project,
     home: &Home,
     layer_dir: &Path,
-    source: &Source,
+    recipe: &Recipe,
     mode: LayerMode,
 ) -> Result<Workspace> {
     let parent = layer_dir.parent().unwrap_or(Path::new("/"));
@@ -48,7 +43,7 @@ pub fn create_workspace(
     let new = parent.join(format!("{NEW}{}", unique()));
     make_dir(&new)?;
     let maker = Maker { project, home, layer_dir, new: &new, mode };
-    let result = maker.make(source);
+    let result = maker.make(recipe);
     if result.is_err() {
         let _ = remove_tree(&new);
     }
@@ -78,38 +73,21 @@ struct Maker<'a> {
     mode: LayerMode,
 }
 
-/// The read-only part of a workspace.
-struct Lower {
-    generation: Generation,
-    scan: Arc<Scan>,
-    /// The paths that the delta layer holds, when there is one.
-    delta: Option<Vec<Vec<u8>>>,
-    skipped: Vec<Skipped>,
-    stats: Stats,
-}
-
 impl Maker<'_> {
-    fn make(&self, source: &Source) -> Result<Workspace> {
+    fn make(&self, recipe: &Recipe) -> Result<Workspace> {
         // Held until the folder has its name: a cleaning process leaves it alone.
         let _lock = locked(self.new, FlockOperation::LockExclusive)?;
-        let bases = Bases::open(self.home, self.project)?;
-        let lower = match source {
-            Source::WorkingTree => self.snapshot(&bases)?,
-            Source::Ref(name) => self.checkout(&bases, name)?,
-        };
-        let made = |name: &str| self.new.join(name);
-        let mut layers = vec![lower.generation.tree()];
-        if lower.delta.is_some() {
-            layers.insert(0, made("delta"));
-        }
-        let mode = self.writable(&lower, &layers)?;
+        let taker = Taker { project: self.project, home: self.home, recipe, new: self.new };
+        let lower = taker.take()?;
+        let mode = self.writable(&lower)?;
         // From here on everything is named as it will be.
-        let lowers: Vec<_> = layers.iter().map(|l| self.renamed(l)).collect();
-        let base_id = format!("{}/{}", self.project.id(), lower.generation.name);
-        let head = crate::git::head::of_layers(&layers, self.project);
+        let lowers: Vec<_> = lower.layers.iter().map(|l| self.renamed(l)).collect();
+        let base_id = lower.base_id();
+        let head = head_of(&lower, recipe, self.project);
         let Lower { generation, skipped, stats, .. } = lower;
         let target = self.project.root.clone();
-        let workspace = Workspace { target, lowers, mode, base_id, head, skipped, stats };
+        let workspace =
+            Workspace { target, lowers, mode, base_id, head, skipped, stats, synced: None };
         workspace.save(self.new)?;
         generation.pin(self.layer_dir)?;
         // Renaming onto an existing empty folder would succeed; two creators must not both win.
@@ -126,90 +104,14 @@ impl Maker<'_> {
         path.strip_prefix(self.new).map_or_else(|_| path.to_owned(), |p| self.layer_dir.join(p))
     }
 
-    /// The project as it is now: the newest base, and a layer with what changed since.
-    fn snapshot(&self, bases: &Bases) -> Result<Lower> {
-        let scan = SharedScans::scan(&self.project.root, &self.scan_options())?;
-        let stats = Stats { paths: scan.entries.len(), ..Stats::default() };
-        if let Some(lower) = self.on_newest(bases, &scan, stats)? {
-            return Ok(lower);
-        }
-        let _lock = bases.lock()?;
-        // Another process may have made the base that we need while we waited.
-        if let Some(lower) = self.on_newest(bases, &scan, stats)? {
-            return Ok(lower);
-        }
-        let previous = bases.newest()?;
-        // A damaged one is no use; the new one is then copied from scratch.
-        let previous = previous.and_then(|g| g.manifest().ok().map(|m| (g.tree(), m, g)));
-        let number = bases.numbers()?.first().map_or(1, |n| n + 1);
-        let (generation, outcome) = bases.build(&format!("{number:08}"), |dir| {
-            let previous = previous.as_ref().map(|(tree, manifest, _)| (tree.as_path(), manifest));
-            make_base(&self.project.root, dir, &scan, previous)
-        })?;
-        let stats = Stats { copied: outcome.bytes, new_base: true, ..stats };
-        let skipped = scan.skipped.iter().cloned().chain(outcome.skipped).collect();
-        Ok(Lower { generation, scan, delta: None, skipped, stats })
-    }
-
-    /// On the newest base, when there is one that little differs from.
-    fn on_newest(&self, bases: &Bases, scan: &Arc<Scan>, stats: Stats) -> Result<Option<Lower>> {
-        let Some(generation) = bases.newest()? else { return Ok(None) };
-        let Ok(manifest) = generation.manifest() else { return Ok(None) };
-        let delta = compare(&manifest, scan);
-        if !delta.is_small(scan.entries.len()) {
-            return Ok(None);
-        }
-        let mut lower = Lower {
-            generation,
-            scan: scan.clone(),
-            delta: None,
-            skipped: scan.skipped.clone(),
-            stats: Stats { changed: delta.changed, ..stats },
-        };
-        if delta.is_empty() {
-            return Ok(Some(lower));
-        }
-        match self.layer(&manifest, &delta, &mut lower) {
-            // Where whiteouts may not be made (kernels before 5.8, some containers), a new base
-            // does without.
-            Err(Error::Io { doing: "hide", .. }) => Ok(None),
-            result => result.map(|()| Some(lower)),
-        }
-    }
-
-    fn layer(&self, manifest: &Manifest, delta: &Delta<'_>, lower: &mut Lower) -> Result<()> {
-        let target = self.new.join("delta");
-        let _ = remove_tree(&target);
-        make_dir(&target)?;
-        let root = &self.project.root;
-        let outcome = make_layer(root, &target, manifest, &lower.scan, delta)?;
-        lower.stats.copied = outcome.bytes;
-        lower.skipped.extend(outcome.skipped);
-        lower.delta = Some(delta.copies.iter().map(|e| e.path.clone()).collect());
-        Ok(())
-    }
-
-    /// A clean checkout of a commit, made once for each commit.
-    fn checkout(&self, bases: &Bases, name: &str) -> Result<Lower> {
-        let (generation, new_base) = checkout::generation(self.project, bases, name)?;
-        let scan = scan(&generation.tree(), &ScanOptions::default())?;
-        let stats = Stats { paths: scan.entries.len(), new_base, ..Stats::default() };
-        let skipped = scan.skipped.clone();
-        Ok(Lower { generation, scan: scan.into(), delta: None, skipped, stats })
-    }
-
-    fn scan_options(&self) -> ScanOptions {
-        let home = rustix::fs::stat(self.home.root()).map(|s| (s.st_dev, s.st_ino));
-        ScanOptions { exclude: home.into_iter().collect(), ignore_file: Some(IGNORE_FILE) }
-    }
-
-    fn writable(&self, lower: &Lower, layers: &[PathBuf]) -> Result<Mode> {
+    fn writable(&self, lower: &Lower) -> Result<Mode> {
         if self.mode == LayerMode::Overlay {
             let (upper, work) = (self.new.join("upper"), self.new.join("work"));
             make_dir(&upper)?;
             make_dir(&work)?;
             // The merged root shows the metadata of the top layer.
-            let from = open_root(&layers[0]).map_err(|e| Error::io("open", &layers[0], e))?;
+            let from =
+                open_root(&lower.layers[0]).map_err(|e| Error::io("open", &lower.layers[0], e))?;
             let fd = open_root(&upper).map_err(|e| Error::io("open", &upper, e))?;
             Copier::new()
                 .metadata(Some(from.as_fd()), fd.as_fd(), &lower.scan.root)
@@ -218,32 +120,16 @@ impl Maker<'_> {
         }
         let tree = self.new.join("tree");
         make_dir(&tree)?;
-        self.full_copy(lower, layers, &tree)?;
+        lower.copy(&lower.scan.entries.iter().collect::<Vec<_>>(), &tree)?;
+        write_all(&tree, &lower.rendered)?;
         Ok(Mode::Copy { tree: self.renamed(&tree), sealed: now() })
     }
+}
 
-    fn full_copy(&self, lower: &Lower, layers: &[PathBuf], tree: &Path) -> Result<()> {
-        let open = |path: &PathBuf| open_root(path).map_err(|e| Error::io("open", path, e));
-        // The base is the last layer; the delta, when there is one, comes before it.
-        let sources = layers.iter().map(open).collect::<Result<Vec<_>>>()?;
-        let borrowed: Vec<_> = sources.iter().map(AsFd::as_fd).collect();
-        let fd = open(&tree.to_owned())?;
-        let in_delta: std::collections::HashSet<&[u8]> =
-            lower.delta.iter().flatten().map(Vec::as_slice).collect();
-        let base = sources.len() - 1;
-        let source_of = |e: &Entry| if in_delta.contains(e.path.as_slice()) { 0 } else { base };
-        let item = |entry| Item { entry, source: source_of(entry), link: false };
-        copy(&Job {
-            sources: &borrowed,
-            target: fd.as_fd(),
-            target_path: tree,
-            root: &lower.scan.root,
-            items: lower.scan.entries.iter().map(item).collect(),
-            whiteouts: Vec::new(),
-            hide: &|_| false,
-            frozen: true,
-        })?;
-
-        Ok(())
+/// The commit that a snapshot is on.
+pub(crate) fn head_of(lower: &Lower, recipe: &Recipe, project: &Project) -> Option<String> {
+    match &recipe.source {
+        Source::Empty => None,
+        _ => crate::git::head::of_layers(&lower.layers, project),
     }
 }

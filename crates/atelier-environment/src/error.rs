@@ -111,8 +111,10 @@ pub enum Error {
         root: PathBuf,
     },
     /// The project and the environment changed in the same places.
-    #[error("the project has changed in the same places: {}", list(conflicts))]
+    #[error("{here} has changed in the same places: {}", list(conflicts))]
     Conflict {
+        /// Whose tree was to be changed, in words.
+        here: &'static str,
         /// Where.
         conflicts: Vec<Conflict>,
     },
@@ -210,6 +212,7 @@ impl Fault for Error {
             Self::Config { .. } => "config.invalid",
             Self::Git { .. } => "git.failed",
             Self::NotGit { .. } => "git.not_a_work_tree",
+            Self::Conflict { here: "the environment", .. } => "sync.conflict",
             Self::Conflict { .. } => "apply.conflict",
             Self::Exists { .. } => "files.exists",
             Self::Damaged { .. } => "files.damaged",
@@ -248,6 +251,11 @@ impl Fault for Error {
             Self::Config { suggestion: Some(name), .. } => format!("did you mean `{name}`?"),
             Self::Git { hint: Some(hint), .. } => hint.clone(),
             Self::NotGit { .. } => "run `git init` there, or apply without a branch".to_owned(),
+            Self::Conflict { here: "the environment", .. } => {
+                "change these places in the environment, \
+                 or say whose are right: --prefer project, or --prefer environment"
+                    .to_owned()
+            }
             Self::Conflict { .. } => "undo or commit these places in the project, or use \
                  `atelier env apply --branch NAME` and merge with git"
                 .to_owned(),

@@ -12,18 +12,30 @@ mod create;
 mod error;
 mod files;
 mod git;
+mod policy;
 mod project;
 mod quote;
+mod recipe;
+mod render;
 mod shared_scan;
+mod snapshot;
+mod sync;
 mod workspace;
 
-pub use apply::{Applied, ApplyOptions, Branch, apply, recover_apply};
+pub use apply::{Applied, ApplyOptions, Branch, apply, recover_apply, unapplied};
 pub use base::gc::{Collected, gc_bases, gc_leftovers};
 pub use changes::{Change, Diff, DiffOptions, Status, diff};
-pub use config::{ByteSize, Config, FILE_NAME, Network, Resources, template};
+pub use config::{
+    ByteSize, Config, Copy, FILE_NAME, Files, Network, Render, Replace, Resources, template,
+};
 pub use create::{IGNORE_FILE, create_workspace, remove_layers};
 pub use error::{Conflict, Error, Result};
+pub use files::beneath::open_tree;
 pub use files::remove::disk_usage;
 pub use files::scan::Skipped;
 pub use project::{GitInfo, Project};
-pub use workspace::{LayerMode, Mode, Source, Stats, Workspace};
+pub use recipe::{Recipe, Source};
+pub use sync::{
+    Prefer, Sync, SyncOptions, is_half_synced, recover as recover_sync, settle as settle_sync, sync,
+};
+pub use workspace::{LayerMode, Mode, Stats, Synced, Workspace};

@@ -33,6 +33,11 @@ pub struct GitInfo {
 }
 
 impl GitInfo {
+    /// The repository of a work tree's top folder, found as git finds it, without running git.
+    pub(crate) fn of(root: &Path) -> Option<Self> {
+        git_info(root)
+    }
+
     /// Whether everything of the repository lies inside the work tree, and so comes along.
     #[must_use]
     pub fn is_inside(&self, root: &Path) -> bool {

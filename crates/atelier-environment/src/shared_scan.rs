@@ -21,7 +21,7 @@ struct Slot {
 }
 
 /// A project, and what is left out of it.
-type Key = (PathBuf, Vec<(u64, u64)>);
+type Key = (PathBuf, Vec<(u64, u64)>, Option<String>);
 
 #[derive(Debug, Default)]
 pub(crate) struct SharedScans {
@@ -34,7 +34,8 @@ static SCANS: std::sync::LazyLock<SharedScans> = std::sync::LazyLock::new(Shared
 impl SharedScans {
     /// Scans `root`, or shares a scan that began after this call with others.
     pub(crate) fn scan(root: &Path, options: &ScanOptions) -> Result<Arc<Scan>> {
-        let key = (root.to_owned(), options.exclude.clone());
+        let policy = options.policy.as_ref().map(|policy| policy.key.clone());
+        let key = (root.to_owned(), options.exclude.clone(), policy);
         SCANS.get(&key, || scan(root, options))
     }
 
@@ -96,7 +97,7 @@ mod tests {
                 scope.spawn(move || {
                     std::fs::write(tmp.path().join(n.to_string()), "").unwrap();
                     let seen = scans
-                        .get(&(tmp.path().to_owned(), Vec::new()), || {
+                        .get(&(tmp.path().to_owned(), Vec::new(), None), || {
                             made.fetch_add(1, Ordering::Relaxed);
                             std::thread::sleep(std::time::Duration::from_millis(20));
                             scan(tmp.path(), &ScanOptions::default())

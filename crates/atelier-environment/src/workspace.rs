@@ -11,15 +11,6 @@ use crate::files::scan::Skipped;
 /// The record of a workspace inside its folder.
 const RECORD: &str = "workspace.json";
 
-/// What an environment starts from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Source {
-    /// The project as it is now, with uncommitted and untracked files.
-    WorkingTree,
-    /// A clean checkout of a commit, by any name that git knows.
-    Ref(String),
-}
-
 /// How workspaces are kept on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -87,6 +78,23 @@ pub struct Workspace {
     pub skipped: Vec<Skipped>,
     /// What it took.
     pub stats: Stats,
+    /// The project as it was when it was brought in last; what differs from it is the environment's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synced: Option<Synced>,
+}
+
+/// The project as it was at a sync.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Synced {
+    /// Unique within the environment; its folder is `synced-<id>`.
+    pub id: String,
+    /// Read-only layers, the top first.
+    #[serde(with = "crate::quote::paths_json")]
+    pub lowers: Vec<PathBuf>,
+    /// The frozen base, as `<project>/<generation>`.
+    pub base_id: String,
+    /// The commit that the project was on.
+    pub head: Option<String>,
 }
 
 impl Workspace {
@@ -98,6 +106,18 @@ impl Workspace {
             Mode::Overlay { upper, .. } => std::iter::once(upper.as_path()).chain(lowers).collect(),
             Mode::Copy { tree, .. } => vec![tree],
         }
+    }
+
+    /// The project as the environment knows it: read-only layers, the top first.
+    #[must_use]
+    pub fn snapshot(&self) -> &[PathBuf] {
+        self.synced.as_ref().map_or(&self.lowers, |synced| &synced.lowers)
+    }
+
+    /// The frozen bases that it stands on.
+    pub fn bases(&self) -> impl Iterator<Item = &str> {
+        let synced = self.synced.as_ref().map(|synced| synced.base_id.as_str());
+        std::iter::once(self.base_id.as_str()).chain(synced)
     }
 
     /// The environment's own folder, which holds everything that it wrote.

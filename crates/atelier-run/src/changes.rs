@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use atelier_api::env::{Applied, Diff, EnvApplyInput, EnvDiffInput, FileChange, FileStatus};
+use atelier_api::env::{
+    Applied, Diff, EnvApplyInput, EnvDiffInput, EnvRef, FileChange, FileStatus, Unapplied,
+};
 use atelier_api::{HostPath, Problem};
 use atelier_environment::{ApplyOptions, Change, DiffOptions, Status};
 use base64::Engine;
@@ -63,8 +65,28 @@ impl Workshop {
         Ok(applied)
     }
 
+    /// What would be lost with the environment.
+    ///
+    /// # Errors
+    /// `env.not_found`, or what keeps its layers from being read.
+    pub async fn unapplied(self: &Arc<Self>, input: EnvRef) -> Result<Unapplied, Problem> {
+        let record = self.get(&input.project, &input.env).await?;
+        Ok(Unapplied { changes: self.unapplied_of(record).await? })
+    }
+
+    /// The same for an environment that is at hand.
+    pub(crate) async fn unapplied_of(
+        self: &Arc<Self>,
+        record: Record,
+    ) -> Result<Vec<String>, Problem> {
+        self.with_layers(record, |record| {
+            Ok(atelier_environment::unapplied(&record.workspace, &record.project)?)
+        })
+        .await
+    }
+
     /// Reads an environment's layers on a thread that may wait for the disk.
-    async fn with_layers<T: Send + 'static>(
+    pub(crate) async fn with_layers<T: Send + 'static>(
         self: &Arc<Self>,
         record: Record,
         work: impl FnOnce(Record) -> Result<T, Problem> + Send + 'static,

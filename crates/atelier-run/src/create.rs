@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use atelier_api::env::{EnvCreateInput, Environment};
 use atelier_api::{EnvOptions, HostPath, Name, Problem};
-use atelier_environment::{Config, LayerMode, Project, Source, Workspace};
+use atelier_environment::{Config, LayerMode, Project, Workspace};
 use atelier_net::Policy;
 use atelier_store::Job;
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::error::{broken, exists, image_runtime};
 use crate::options::{resolve, validate};
+use crate::recipe::Plan;
 use crate::record::Record;
 use crate::services::has_services;
 use crate::store::{self, Identity};
@@ -99,8 +100,14 @@ impl Workshop {
 
     async fn build(self: &Arc<Self>, draft: Draft, job: &Job) -> Result<Record, Problem> {
         job.step("workspace").await?;
-        let workspace = self.copy(&draft).await?;
-        let init = draft.config.init.clone();
+        let plan = Plan {
+            id: draft.id,
+            name: &draft.name,
+            project: &draft.project,
+            config: &draft.config,
+            options: &draft.options,
+        };
+        let workspace = self.copy(&plan, "workspace").await?;
         let services = has_services(&draft.config, &draft.project.root);
         let record = Record {
             id: draft.id,
@@ -114,33 +121,53 @@ impl Workshop {
             hostnames: BTreeMap::new(),
             port: draft.config.port,
             user_home: self.user_home.clone(),
+            renewal: None,
         };
-        if let Some(command) = init {
-            job.step("init").await?;
-            self.init(&record, &command).await?;
-        }
+        self.begin(&record, &draft.config, job).await?;
         job.step("record").await?;
         record.save(&self.folder(record.id))?;
         store::environment_ready(&self.store, &record).await?;
         Ok(record)
     }
 
-    /// The frozen base, if it is not there yet, and this environment's layers on it.
-    async fn copy(self: &Arc<Self>, draft: &Draft) -> Result<Workspace, Problem> {
+    /// What is run once in a new environment.
+    pub(crate) async fn begin(
+        self: &Arc<Self>,
+        record: &Record,
+        config: &Config,
+        job: &Job,
+    ) -> Result<(), Problem> {
+        if let Some(command) = &config.secrets {
+            job.step("secrets").await?;
+            self.fetch_secrets(record, command).await?;
+        }
+        if let Some(command) = &config.init {
+            job.step("init").await?;
+            self.init(record, command).await?;
+        }
+        Ok(())
+    }
+
+    /// The frozen base, if it is not there yet, and an environment's layers on it, in a new folder of this name.
+    pub(crate) async fn copy(
+        self: &Arc<Self>,
+        plan: &Plan<'_>,
+        folder: &str,
+    ) -> Result<Workspace, Problem> {
         let _base = self.bases.read().await;
         let _turn = self.copies.acquire().await;
-        let (this, id, limits) = (self.clone(), draft.id, draft.options.resources.clone());
-        let project = draft.project.clone();
-        let services = has_services(&draft.config, &project.root);
-        let source = draft.options.from.clone().map_or(Source::WorkingTree, Source::Ref);
+        let (this, id, limits) = (self.clone(), plan.id, plan.options.resources.clone());
+        let (project, folder) = (plan.project.clone(), folder.to_owned());
+        let services = has_services(plan.config, &project.root);
+        let recipe = self.recipe(plan)?;
         let copied = tokio::task::spawn_blocking(move || -> Result<Workspace, Problem> {
-            let folder: PathBuf = this.sandboxes.layers(id, &limits)?.join("workspace");
+            let folder: PathBuf = this.sandboxes.layers(id, &limits)?.join(folder);
             // Only root can mount layers where a container engine sees them.
             let layered =
                 this.sandboxes.can_layer() && (!services || nix::unistd::geteuid().is_root());
             let mode = if layered { LayerMode::Overlay } else { LayerMode::Copy };
-            let (home, source) = (&this.home, &source);
-            Ok(atelier_environment::create_workspace(&project, home, &folder, source, mode)?)
+            let home = &this.home;
+            Ok(atelier_environment::create_workspace(&project, home, &folder, &recipe, mode)?)
         });
         copied.await.map_err(|e| broken(&e))?
     }

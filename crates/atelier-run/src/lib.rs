@@ -12,12 +12,18 @@ mod idle;
 mod keep;
 mod log;
 mod options;
+mod recipe;
 mod reconcile;
 mod record;
+mod recreate;
 mod remove;
+mod resume;
 mod run;
+mod secrets;
 mod services;
 mod store;
+mod sync;
+mod tree;
 mod view;
 mod workshop;
 

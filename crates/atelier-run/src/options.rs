@@ -56,6 +56,8 @@ pub(crate) fn resolve(asked: EnvOptions, config: &Config, defaults: &EnvOptions)
         grants,
         variables,
         from: asked.from,
+        empty: asked.empty,
+        include: asked.include,
     }
 }
 
@@ -69,6 +71,8 @@ fn from_file(config: &Config) -> EnvOptions {
     };
     EnvOptions {
         from: None,
+        empty: false,
+        include: Vec::new(),
         runtime: config.runtime.clone(),
         resources: Resources {
             memory: config.resources.memory.map(|m| m.0),
@@ -96,6 +100,10 @@ pub(crate) fn validate(options: &EnvOptions) -> Result<Policy, Problem> {
     let bad = |detail: String| Problem::new("options.invalid", ExitCode::Usage, detail);
     for grant in &options.grants {
         atelier_launch::grants::check(&[grant]).map_err(|e| bad(e.why).with_hints(e.hints))?;
+    }
+    if options.empty && options.from.is_some() {
+        return Err(bad("an environment can't be empty and made from something".into())
+            .hint("leave out --empty, or --from"));
     }
     atelier_sandbox::check_options(&options.resources, &options.variables)?;
     policy(options)

@@ -48,9 +48,21 @@ impl Workshop {
             if atelier_environment::recover_apply(&record.workspace, &record.project)? {
                 mended.push(format!("took back a half-done apply of {}", record.label()));
             }
+            if busy.contains(&record.id) {
+                continue;
+            }
+            let (label, (record, half)) = (record.label(), self.mend_sync(record).await?);
+            if half {
+                mended.push(format!("mended a half-done sync of {label}"));
+            }
+            if self.mend_renewal(record).await? {
+                mended.push(format!("mended the half-done making anew of {label}"));
+            }
         }
+        let (finished, waiting) = self.finish_jobs(&busy).await?;
+        mended.extend(finished);
         mended.extend(self.reconcile_services(&busy, &wanted).await);
-        self.end_jobs(&busy).await?;
+        self.end_jobs(&busy, &waiting).await?;
         self.collect_bases().await?;
         Ok(mended)
     }
@@ -103,10 +115,11 @@ impl Workshop {
             .collect()
     }
 
-    async fn end_jobs(&self, busy: &HashSet<Uuid>) -> Result<(), Problem> {
+    async fn end_jobs(&self, busy: &HashSet<Uuid>, waiting: &HashSet<Uuid>) -> Result<(), Problem> {
         let journal = self.store.journal();
         for job in journal.unfinished().await? {
-            if !job.subject.parse().is_ok_and(|id| busy.contains(&id)) {
+            let goes_on = job.subject.parse().is_ok_and(|id| busy.contains(&id));
+            if !goes_on && !waiting.contains(&job.id) {
                 journal.resume(&job).failed("the control plane ended in the middle").await?;
             }
         }

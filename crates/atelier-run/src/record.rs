@@ -41,6 +41,20 @@ pub(crate) struct Record {
     pub(crate) port: Option<u16>,
     #[serde(with = "atelier_launch::wire::path")]
     pub(crate) user_home: PathBuf,
+    /// Set while it is being made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) renewal: Option<Renewal>,
+}
+
+/// An environment that is being made anew.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Renewal {
+    /// What it was before.
+    pub(crate) before: Box<Record>,
+    /// Whether the new one is whole: then the old one goes, and else it comes back.
+    pub(crate) whole: bool,
+    /// Whether the data of its services stays.
+    pub(crate) keep_data: bool,
 }
 
 impl Record {

@@ -15,6 +15,8 @@ use crate::workshop::Workshop;
 
 /// The journal's word for it.
 pub(crate) const KIND: &str = "env.remove";
+/// The journal's word for a removal of all but the files.
+pub(crate) const CLEAR: &str = "env.clear";
 
 impl Workshop {
     /// Removes an environment with everything in it.
@@ -32,7 +34,41 @@ impl Workshop {
                 return Err(in_use(&record.name, &lines));
             }
         }
+        if input.keep_workspace {
+            return self.clear(&record).await;
+        }
         self.remove_record(&record).await
+    }
+
+    /// Takes everything away but the files: the next command or `up` begins with fresh services.
+    async fn clear(self: &Arc<Self>, record: &Record) -> Result<Removed, Problem> {
+        let _at_work = self.at_work(record.id);
+        let job =
+            self.store.journal().begin(CLEAR, &record.id.to_string(), &record.label()).await?;
+        if let Err(problem) = self.clear_services(record.id).await {
+            job.failed(&problem.detail).await?;
+            return Err(problem);
+        }
+        job.done().await?;
+        self.events.publish("env.cleared", record.label(), json!({ "id": record.id }));
+        Ok(Removed { freed_bytes: 0 })
+    }
+
+    /// Ends an environment's sandbox and takes away what it has in the engine. Repeatable: this is how a
+    /// restart finishes what a kill interrupted.
+    pub(crate) async fn clear_services(self: &Arc<Self>, id: Uuid) -> Result<(), Problem> {
+        self.sandboxes.stop(id).await?;
+        self.forget_services(id).await?;
+        self.hide(id).await
+    }
+
+    /// Takes away the mount that shows a workspace outside.
+    pub(crate) async fn hide(&self, id: Uuid) -> Result<(), Problem> {
+        let root = self.sandboxes.folders(id).root().to_owned();
+        let hidden = tokio::task::spawn_blocking(move || {
+            hide_tree(&root).map_err(|e| unmountable(&root, &e))
+        });
+        hidden.await.map_err(|e| broken(&e))?
     }
 
     /// The same for a caller that holds the name's lock, whatever runs.
@@ -80,7 +116,7 @@ impl Workshop {
         let in_use: Vec<String> = rows
             .into_iter()
             .filter_map(|row| row.record)
-            .map(|record| record.workspace.base_id)
+            .flat_map(|r| r.workspace.bases().map(str::to_owned).collect::<Vec<_>>())
             .collect();
         let this = self.clone();
         let collected =

@@ -138,7 +138,7 @@ impl Workshop {
         }
     }
 
-    fn variables(
+    pub(crate) fn variables(
         &self,
         record: &Record,
         inherited: &BTreeMap<String, String>,
@@ -220,6 +220,8 @@ fn usable(record: Record, start: &RunStart) -> Result<Record, Problem> {
     let asks = |asked: Option<u64>, has: Option<u64>| asked.is_some() && asked != has;
     let different: Vec<&str> = [
         differs("--from", asked.from.is_some() && asked.from != has.from),
+        differs("--empty", asked.empty && !has.empty),
+        differs("--include", asked.include.iter().any(|glob| !has.include.contains(glob))),
         differs("--runtime", asked.runtime.is_some() && asked.runtime != has.runtime),
         differs("--network", asked.network.is_some() && asked.network != has.network),
         differs("--allow", !asked.allow.is_empty() && asked.allow != has.allow),

@@ -8,7 +8,8 @@ use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 
 use atelier_api::env::{
-    EnvApply, EnvCreate, EnvDiff, EnvList, EnvLogs, EnvRemove, EnvShow, EnvStop,
+    EnvApply, EnvCreate, EnvDiff, EnvList, EnvLogs, EnvRecreate, EnvRemove, EnvShow, EnvStop,
+    EnvSync, EnvUnapplied,
 };
 use atelier_api::hostname::{DnsStatus, HostnamesAdd, HostnamesList, HostnamesRemove};
 use atelier_api::image::{
@@ -26,7 +27,7 @@ use atelier_api::sandbox::{
 };
 use atelier_api::seed::{SeedList, SeedRemove, SeedSave};
 use atelier_api::service::{
-    EnvDown, EnvRestart, EnvServiceLogs, EnvStatus, EnvUp, EnvUrl, NetworkInfo,
+    EnvDown, EnvRestart, EnvServiceLogs, EnvStatus, EnvUp, EnvUrl, NetworkInfo, NetworkRecreate,
 };
 use atelier_api::system::{AuditList, Nothing, SystemDoctor, SystemStatus, SystemStop};
 use atelier_api::token::{NewToken, TokenCreate, TokenCreateInput, TokenList, TokenRevoke};
@@ -95,6 +96,9 @@ fn table() -> Table {
     table.bind::<EnvShow, _>(|app, i| async move { app.workshop.show(i).await });
     table.bind::<EnvDiff, _>(|app, i| async move { app.workshop.diff(i).await });
     table.bind::<EnvApply, _>(|app, i| async move { app.workshop.apply(i).await });
+    table.bind::<EnvUnapplied, _>(|app, i| async move { app.workshop.unapplied(i).await });
+    table.bind::<EnvSync, _>(|app, i| async move { app.workshop.sync(i).await });
+    table.bind::<EnvRecreate, _>(|app, i| async move { app.workshop.recreate(i).await });
     table.bind::<EnvStop, _>(|app, i| async move { app.workshop.stop(i).await });
     table.bind::<EnvRemove, _>(|app, i| async move { app.workshop.remove(i).await });
     table.bind::<EnvLogs, _>(|app, i| async move { app.workshop.logs(i).await });
@@ -116,6 +120,8 @@ fn services(table: &mut Table) {
     table.bind::<SeedList, _>(|app, i| async move { app.workshop.seed_list(i).await });
     table.bind::<SeedRemove, _>(|app, i| async move { app.workshop.seed_remove(i).await });
     table.bind::<NetworkInfo, _>(|app, _| async move { app.workshop.network_info().await });
+    table
+        .bind::<NetworkRecreate, _>(|app, i| async move { app.workshop.network_recreate(i).await });
     table.bind::<HostnamesAdd, _>(|app, i| async move { app.workshop.hostname_add(i).await });
     table.bind::<HostnamesRemove, _>(|app, i| async move { app.workshop.hostname_remove(i).await });
     table.bind::<HostnamesList, _>(|app, i| async move { app.workshop.hostname_list(i).await });

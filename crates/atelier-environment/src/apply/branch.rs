@@ -38,6 +38,9 @@ impl Maker<'_> {
             .map_err(|e| Error::io("write", self.workspace.layer_dir(), e))?;
         let start = self.workspace.head.as_deref();
         let own = self.own_commits(git, temp.path())?;
+        // Without commits of its own the environment stands on what was brought in last.
+        let synced = self.workspace.synced.as_ref().filter(|_| own.is_none());
+        let start = synced.map_or(start, |synced| synced.head.as_deref());
         let parent = own.as_deref().or(start);
         let mut wanted: Vec<Wanted> =
             pairs.iter().map(|p| (p.path.clone(), p.new.clone())).collect();
@@ -96,7 +99,7 @@ impl Maker<'_> {
     /// The commit that the environment is on, when it made commits of its own; they are brought
     /// into the project's repository.
     fn own_commits(&self, git: &GitInfo, temp: &Path) -> Result<Option<String>> {
-        let view = Merged::open(&self.workspace.layers(), 0)?;
+        let view = Merged::of(&self.workspace.layers())?;
         let Ok(Some(Node::Dir(dir))) = view.child(b".git") else { return Ok(None) };
         let Some(id) = head::of_dir(&dir) else { return Ok(None) };
         if Some(&id) == self.workspace.head.as_ref() {
@@ -120,7 +123,7 @@ impl Maker<'_> {
             .args(["diff-tree", "-r", "-z", "--name-only", "--no-renames", start, parent])
             .run("list what was committed")?;
         let known: BTreeSet<Vec<u8>> = wanted.iter().map(|(p, _)| p.clone()).collect();
-        let view = Merged::open(&self.workspace.layers(), 0)?;
+        let view = Merged::of(&self.workspace.layers())?;
         for path in listed.split(|b| *b == 0).filter(|p| !p.is_empty() && !known.contains(*p)) {
             let node = view.find(path).map_err(|e| Error::io("read", as_path(path), e))?;
             let side = match node {

@@ -1,16 +1,25 @@
 //! Bringing an environment's changes back: into the project's working tree, or as commits on a
 //! new branch.
 //!
+//! - `there` is the tree to be changed, as it is now.
 //! - `plan` decides for each path: take it, merge it, leave it, or refuse.
 //! - `transaction` changes the working tree, wholly or not at all.
 //! - `remembered` keeps what was brought back before, as the base of the next merge.
 //! - `branch` makes commits without touching the working tree.
+//! - `unrender` says changes in rendered files of the project's own files.
+//! - `unapplied` says what was not brought back yet.
 
 mod branch;
 mod objects;
 mod plan;
 mod remembered;
+mod there;
 mod transaction;
+mod unapplied;
+mod unrender;
+
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 use schemars::JsonSchema;
@@ -23,6 +32,14 @@ use crate::files::scan::Skipped;
 use crate::project::Project;
 use crate::quote::path_text;
 use crate::workspace::Workspace;
+
+pub(crate) use plan::{Way, make};
+pub(crate) use remembered::Memory;
+pub(crate) use transaction::{Left, Target, perform, recover, settle};
+pub use unapplied::unapplied;
+
+/// The journal's name in the environment's folder.
+const JOURNAL: &str = "apply.journal";
 
 /// How to bring changes back.
 #[derive(Debug, Clone, Default)]
@@ -82,14 +99,20 @@ pub fn apply(workspace: &Workspace, project: &Project, options: &ApplyOptions) -
     let root = open_root(&project.root).map_err(|e| Error::io("open", &project.root, e))?;
     // Two environments must not change one project at the same time.
     flock(&root, FlockOperation::LockExclusive).map_err(|e| Error::io("lock", &project.root, e))?;
-    transaction::recover(&project.root, workspace.layer_dir())?;
+    recover_apply(workspace, project)?;
     let (layers, pairs, skipped) = pairs(workspace, project, DiffOptions { all: options.all })?;
+    let own = unrender::own(workspace, layers, pairs, skipped)?;
+    let (layers, pairs, skipped) = (&own.layers, &own.pairs, own.skipped.clone());
     if let Some(name) = &options.branch {
-        let maker = branch::Maker { workspace, project, layers: &layers, options, name };
-        return maker.make(&pairs, skipped);
+        let maker = branch::Maker { workspace, project, layers, options, name };
+        let applied = maker.make(pairs, skipped)?;
+        if !options.dry_run {
+            Memory::branched(workspace).keep(layers, pairs);
+        }
+        return Ok(applied);
     }
-    let memory = remembered::Memory::open(workspace.layer_dir());
-    let plan = plan::make(&project.root, &layers, &pairs, &memory)?;
+    let memory = Memory::applied(workspace);
+    let plan = make(&project.root, layers, pairs, &memory, Way::APPLY, &BTreeSet::new())?;
     let text = |paths: &[Vec<u8>]| paths.iter().map(|p| path_text(p)).collect();
     let applied = Applied {
         changed: plan.steps.iter().map(|s| path_text(&s.path)).collect(),
@@ -100,8 +123,12 @@ pub fn apply(workspace: &Workspace, project: &Project, options: &ApplyOptions) -
         branch: None,
     };
     if !options.dry_run {
-        transaction::run(&project.root, workspace.layer_dir(), &layers, &plan)?;
-        memory.keep(&layers, &pairs);
+        let journal = workspace.layer_dir().join(JOURNAL);
+        let target = target(project, &journal);
+        perform(target, layers, &plan)?;
+        settle(target)?;
+        memory.keep(layers, pairs);
+        Memory::shown(workspace).keep(layers, &own.shown);
     }
     Ok(applied)
 }
@@ -112,5 +139,14 @@ pub fn apply(workspace: &Workspace, project: &Project, options: &ApplyOptions) -
 /// # Errors
 /// When the project cannot be written.
 pub fn recover_apply(workspace: &Workspace, project: &Project) -> Result<bool> {
-    transaction::recover(&project.root, workspace.layer_dir())
+    let journal = workspace.layer_dir().join(JOURNAL);
+    let left = recover(target(project, &journal))?;
+    if left == Left::Done {
+        settle(target(project, &journal))?;
+    }
+    Ok(left != Left::Nothing)
+}
+
+fn target<'a>(project: &'a Project, journal: &'a Path) -> Target<'a> {
+    Target { root: &project.root, journal, here: Way::APPLY.here }
 }

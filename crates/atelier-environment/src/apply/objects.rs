@@ -46,7 +46,7 @@ pub(crate) fn bring(
         },
     )?;
     let layers = workspace.layers();
-    if let Some(text) = Merged::open(&layers, 0)?.read_below(".git/shallow", SHALLOW_LIMIT) {
+    if let Some(text) = Merged::of(&layers)?.read_below(".git/shallow", SHALLOW_LIMIT) {
         put("shallow", &text)?;
     }
     put("objects/info/alternates", &alternates(workspace, git))?;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{
     AtFlags, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, fstat, linkat, mkdirat, openat,
@@ -27,8 +27,25 @@ use crate::files::entry::{Entry, Kind};
 use crate::files::remove::remove_tree;
 use crate::quote::{as_path, path_text};
 
-/// The journal's name in the environment's folder.
-const JOURNAL: &str = "apply.journal";
+/// A tree that is changed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub root: &'a Path,
+    /// Where it is written down what is being done.
+    pub journal: &'a Path,
+    /// Whose tree it is, in words.
+    pub here: &'static str,
+}
+
+/// What a process that ended left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    Nothing,
+    /// Everything was put back.
+    Undone,
+    /// Everything is in its place; [`settle`] is still to come.
+    Done,
+}
 
 /// What is being done; written before anything is.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -66,12 +83,12 @@ impl Move {
     }
 }
 
-/// Does everything in the plan, or nothing.
-pub(crate) fn run(root: &Path, layer_dir: &Path, layers: &Layers, plan: &Plan) -> Result<()> {
+/// Does everything in the plan, or nothing. What was replaced is kept until [`settle`].
+pub(crate) fn perform(target: Target<'_>, layers: &Layers, plan: &Plan) -> Result<()> {
     if plan.steps.is_empty() {
         return Ok(());
     }
-    let mut work = Work::open(root, layer_dir)?;
+    let mut work = Work::open(target)?;
     let result = work
         .prepare(layers, plan)
         .and_then(|()| work.folders_and_moves(plan))
@@ -83,37 +100,49 @@ pub(crate) fn run(root: &Path, layer_dir: &Path, layers: &Layers, plan: &Plan) -
     result
 }
 
-/// Takes back what a killed run left; returns whether there was anything.
-pub(crate) fn recover(root: &Path, layer_dir: &Path) -> Result<bool> {
-    let path = layer_dir.join(JOURNAL);
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(e) => return Err(Error::io("read", &path, e)),
-    };
-    let mut work = Work::open(root, layer_dir)?;
-    work.journal =
-        serde_json::from_slice(&bytes).map_err(|e| Error::Damaged { path, why: e.to_string() })?;
-    if work.journal.done {
-        work.clean()?;
-    } else {
-        work.undo()?;
+/// Lets go of what was replaced.
+pub(crate) fn settle(target: Target<'_>) -> Result<()> {
+    match read(target)? {
+        Some(work) => work.clean(),
+        None => Ok(()),
     }
-    Ok(true)
+}
+
+/// Takes back what a killed process left half done.
+pub(crate) fn recover(target: Target<'_>) -> Result<Left> {
+    match read(target)? {
+        None => Ok(Left::Nothing),
+        Some(work) if work.journal.done => Ok(Left::Done),
+        Some(work) => work.undo().map(|()| Left::Undone),
+    }
+}
+
+/// What is written down.
+fn read(target: Target<'_>) -> Result<Option<Work<'_>>> {
+    let bytes = match std::fs::read(target.journal) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io("read", target.journal, e)),
+    };
+    let mut work = Work::open(target)?;
+    work.journal = serde_json::from_slice(&bytes)
+        .map_err(|e| Error::Damaged { path: target.journal.to_owned(), why: e.to_string() })?;
+    Ok(Some(work))
 }
 
 struct Work<'a> {
     root: &'a Path,
+    here: &'static str,
     fd: OwnedFd,
-    journal_path: PathBuf,
+    journal_path: &'a Path,
     journal: Journal,
 }
 
 impl<'a> Work<'a> {
-    fn open(root: &'a Path, layer_dir: &Path) -> Result<Self> {
+    fn open(target: Target<'a>) -> Result<Self> {
+        let Target { root, journal: journal_path, here } = target;
         let fd = open_root(root).map_err(|e| Error::io("open", root, e))?;
-        let journal_path = layer_dir.join(JOURNAL);
-        Ok(Self { root, fd, journal_path, journal: Journal::default() })
+        Ok(Self { root, here, fd, journal_path, journal: Journal::default() })
     }
 
     fn fail(&self, doing: &'static str, path: &[u8], errno: impl Into<std::io::Error>) -> Error {
@@ -130,12 +159,12 @@ impl<'a> Work<'a> {
 
     /// Writes the journal so that it is old or new after a kill, never half.
     fn save(&self) -> Result<()> {
-        let fail = |e| Error::io("write", &self.journal_path, e);
+        let fail = |e| Error::io("write", self.journal_path, e);
         let new = self.journal_path.with_extension("journal-new");
         let json = serde_json::to_vec(&self.journal).map_err(|e| fail(e.into()))?;
         let mut file = File::create(&new).map_err(fail)?;
         file.write_all(&json).and_then(|()| file.sync_data()).map_err(fail)?;
-        std::fs::rename(&new, &self.journal_path).map_err(fail)
+        std::fs::rename(&new, self.journal_path).map_err(fail)
     }
 
     /// Names all that will be done in the journal, then writes the new contents to our folders.
@@ -326,9 +355,9 @@ impl<'a> Work<'a> {
         if same {
             return Ok(());
         }
-        let why = "changed in the project just now".to_owned();
+        let why = "changed just now".to_owned();
         let conflict = Conflict { path: path_text(&step.path), line: None, why };
-        Err(Error::Conflict { conflicts: vec![conflict] })
+        Err(Error::Conflict { here: self.here, conflicts: vec![conflict] })
     }
 
     fn put(&self, a_move: &Move, replaces: bool) -> Result<()> {
@@ -349,17 +378,16 @@ impl<'a> Work<'a> {
 
     fn finish(&mut self) -> Result<()> {
         self.journal.done = true;
-        self.save()?;
-        self.clean()
+        self.save()
     }
 
     fn clean(&self) -> Result<()> {
         for stage in &self.journal.stages {
             remove_tree(&self.root.join(as_path(stage)))?;
         }
-        match std::fs::remove_file(&self.journal_path) {
+        match std::fs::remove_file(self.journal_path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io("delete", &self.journal_path, e))
+                Err(Error::io("delete", self.journal_path, e))
             }
             _ => Ok(()),
         }

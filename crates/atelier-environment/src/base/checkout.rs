@@ -48,6 +48,25 @@ pub(crate) fn generation(
     Ok((generation, true))
 }
 
+/// The base with nothing in it; and whether it was made just now.
+pub(crate) fn empty(bases: &Bases) -> Result<(Generation, bool)> {
+    const NAME: &str = "ref-empty";
+    if let Some(generation) = bases.get(NAME)? {
+        return Ok((generation, false));
+    }
+    let _lock = bases.lock()?;
+    if let Some(generation) = bases.get(NAME)? {
+        return Ok((generation, false));
+    }
+    crate::files::remove::remove_tree(&bases.dir.join(NAME))?;
+    let (generation, ()) = bases.build(NAME, |dir| {
+        let tree = dir.join("tree");
+        make_dir(&tree)?;
+        manifest(dir, &tree)
+    })?;
+    Ok((generation, true))
+}
+
 fn resolve(root: &Path, name: &str) -> Result<Wanted> {
     let unknown = || Error::Git {
         doing: "find the commit",

@@ -24,6 +24,8 @@ pub(crate) struct Comparison<'a> {
     pub layers: &'a Layers,
     /// When a full copy was whole; what was not touched since is not read.
     pub sealed: Option<i64>,
+    /// Layers from this number on came in after the environment was made.
+    pub below: usize,
     /// What git ignores; `None` to leave nothing out.
     pub ignored: Option<Ignored<'a>>,
     pub pairs: Vec<Pair>,
@@ -76,20 +78,25 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// The names that may differ: with layers, only those that the top layer has.
+    /// The names that may differ: where one side is the other with a layer on top, only those that this
+    /// layer has.
     fn candidates(
         &self,
         old: Option<&Merged>,
         new: Option<&Merged>,
     ) -> Result<Vec<CString>, Errno> {
-        let mut all: BTreeMap<CString, usize> = new.map_or(Ok(BTreeMap::new()), Merged::names)?;
-        let on_top = |layer: usize| layer == 0;
-        match (old, new) {
-            (Some(old), Some(new)) if new.shows_below(old) => {
-                all.retain(|_, layer| on_top(*layer));
-            }
-            (Some(old), _) => all.extend(old.names()?),
-            (None, _) => {}
+        let (shown, covers) = match (old, new) {
+            (Some(old), Some(new)) if new.shows_below(old) => (new, true),
+            (Some(old), Some(new)) if old.shows_below(new) => (old, true),
+            (_, Some(new)) => (new, false),
+            (Some(old), None) => (old, false),
+            (None, None) => return Ok(Vec::new()),
+        };
+        let mut all: BTreeMap<CString, usize> = shown.names()?;
+        if covers {
+            all.retain(|_, layer| Some(*layer) == shown.top());
+        } else if let Some(old) = old {
+            all.extend(old.names()?);
         }
         Ok(all.into_keys().collect())
     }
@@ -134,9 +141,12 @@ impl Comparison<'_> {
     fn leaves(&mut self, path: Vec<u8>, old: Option<Leaf>, new: Option<Leaf>) -> Result<()> {
         let unchanged = match (&old, &new) {
             (Some(old), Some(new)) if old.layer == new.layer => true,
+            // Bases share what did not change by hard links.
+            (Some(old), Some(new)) if old.entry.is_link_of(&new.entry) => true,
             // Folders and times of a full copy are its own; content is not touched without ctime.
             (Some(old), Some(new)) => {
                 old.entry.kind == new.entry.kind
+                    && old.layer < self.below
                     && self.sealed.is_some_and(|sealed| new.entry.ctime < sealed - RACY)
             }
             _ => false,

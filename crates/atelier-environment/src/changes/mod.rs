@@ -8,5 +8,5 @@ mod report;
 pub(crate) mod side;
 mod unified;
 
-pub(crate) use report::pairs;
 pub use report::{Change, Diff, DiffOptions, Status, diff};
+pub(crate) use report::{pairs, pairs_between};

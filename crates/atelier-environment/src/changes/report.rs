@@ -103,22 +103,69 @@ pub(crate) fn pairs(
     project: &Project,
     options: DiffOptions,
 ) -> Result<(Layers, Vec<Pair>, Vec<Skipped>)> {
-    let lowers: Vec<&Path> = workspace.lowers.iter().map(PathBuf::as_path).collect();
     let (top, sealed) = match &workspace.mode {
         Mode::Overlay { upper, .. } => (upper.as_path(), None),
         Mode::Copy { tree, sealed } => (tree.as_path(), Some(*sealed)),
     };
-    let all: Vec<&Path> = std::iter::once(top).chain(lowers.iter().copied()).collect();
+    let mut all: Vec<&Path> = std::iter::once(top).chain(paths(&workspace.lowers)).collect();
+    let below = all.len();
+    let before = numbered(workspace.snapshot(), &mut all, 1);
     let layers = Layers::open(&all)?;
-    let old = Merged::open(&lowers, 1)?;
-    let new = Merged::open(if sealed.is_some() { &all[..1] } else { &all }, 0)?;
+    let old = Merged::open(before.iter().map(|at| (*at, all[*at])))?;
+    let shown = if sealed.is_some() { 1 } else { below };
+    let new = Merged::open(all[..shown].iter().copied().enumerate())?;
     let ignored = if options.all { None } else { Ignored::new(project, [&old, &new]) };
     let rules = ignored.as_ref().and_then(Ignored::top_rules);
-    let mut comparison =
-        Comparison { layers: &layers, sealed, ignored, pairs: Vec::new(), skipped: Vec::new() };
+    let mut comparison = Comparison {
+        layers: &layers,
+        sealed,
+        below,
+        ignored,
+        pairs: Vec::new(),
+        skipped: Vec::new(),
+    };
     comparison.folders(Some(&old), Some(&new), &Place::top(rules))?;
     let Comparison { pairs, skipped, .. } = comparison;
     Ok((layers, pairs, skipped))
+}
+
+/// The paths that differ between two stacks of read-only layers; of all, or without what git ignores.
+pub(crate) fn pairs_between(
+    old: &[PathBuf],
+    new: &[PathBuf],
+    without_ignored: Option<&Project>,
+) -> Result<(Layers, Vec<Pair>)> {
+    let mut all: Vec<&Path> = paths(old).collect();
+    let after = numbered(new, &mut all, 0);
+    let layers = Layers::open(&all)?;
+    let old = Merged::open((0..old.len()).map(|at| (at, all[at])))?;
+    let new = Merged::open(after.iter().map(|at| (*at, all[*at])))?;
+    let ignored = without_ignored.and_then(|project| Ignored::new(project, [&old, &new]));
+    let rules = ignored.as_ref().and_then(Ignored::top_rules);
+    let (pairs, skipped) = (Vec::new(), Vec::new());
+    let below = all.len();
+    let mut comparison =
+        Comparison { layers: &layers, sealed: None, below, ignored, pairs, skipped };
+    comparison.folders(Some(&old), Some(&new), &Place::top(rules))?;
+    let pairs = comparison.pairs;
+    Ok((layers, pairs))
+}
+
+/// The numbers of layers among all, which those that are new are added to. Each layer has one number, so
+/// that what two stacks share is not looked at.
+fn numbered<'a>(layers: &'a [PathBuf], all: &mut Vec<&'a Path>, first: usize) -> Vec<usize> {
+    let number = |layer: &'a Path| match all[first..].iter().position(|own| *own == layer) {
+        Some(at) => first + at,
+        None => {
+            all.push(layer);
+            all.len() - 1
+        }
+    };
+    paths(layers).map(number).collect()
+}
+
+fn paths(layers: &[PathBuf]) -> impl Iterator<Item = &Path> {
+    layers.iter().map(PathBuf::as_path)
 }
 
 /// One version's text, when it is text.

@@ -79,6 +79,23 @@ impl Layers {
         Ok(Self { paths: paths.iter().map(|p| p.to_path_buf()).collect(), roots })
     }
 
+    /// Adds one; gives its number.
+    pub(crate) fn add(&mut self, path: &Path) -> Result<usize> {
+        self.roots.push(open_root(path).map_err(|e| Error::io("open", path, e))?);
+        self.paths.push(path.to_owned());
+        Ok(self.paths.len() - 1)
+    }
+
+    /// A layer by its number.
+    pub(crate) fn path(&self, layer: usize) -> &Path {
+        &self.paths[layer]
+    }
+
+    /// The number of a layer.
+    pub(crate) fn number(&self, path: &Path) -> Option<usize> {
+        self.paths.iter().position(|own| own == path)
+    }
+
     fn fail(&self, side: &Side, error: impl Into<std::io::Error>) -> Error {
         let path = self.paths[side.leaf.layer].join(as_path(&side.leaf.entry.path));
         Error::io("read", &path, error)

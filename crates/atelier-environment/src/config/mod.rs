@@ -1,6 +1,7 @@
 //! `atelier.yaml`: what a project says of its environments. Reading and checking only; whoever
 //! uses a setting defines what it does.
 
+mod files;
 mod read;
 mod size;
 mod template;
@@ -12,6 +13,7 @@ use atelier_api::Name;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use files::{Copy, Files, Render, Replace};
 pub use size::ByteSize;
 pub use template::template;
 
@@ -41,6 +43,13 @@ pub struct Config {
     /// A shell command that is run once, when an environment is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
+    /// A shell command that is run once, before `init`, when an environment is made: it fetches secrets. What
+    /// it writes to its terminal is neither shown nor kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<String>,
+    /// What of the files that git does not keep comes along, and what is rendered.
+    #[serde(skip_serializing_if = "is_default")]
+    pub files: Files,
     /// Shell commands by name, for `atelier run ENV NAME`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub commands: BTreeMap<String, String>,

@@ -58,6 +58,18 @@ pub(crate) fn open_dir(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd> {
     open(root, path, DIR, Mode::empty())
 }
 
+/// Opens the folder at the absolute path `path` as the processes see it whose root is `root`. No symlink of
+/// theirs is followed.
+///
+/// # Errors
+/// When it is not there, or is no folder.
+pub fn open_tree(root: &Path, path: &Path) -> crate::error::Result<OwnedFd> {
+    let fail = |e: Errno| crate::error::Error::io("open", path, e);
+    let root = open_root(root).map_err(fail)?;
+    let below = path.strip_prefix("/").unwrap_or(path);
+    open_dir(root.as_fd(), &crate::quote::path_bytes(below)).map_err(fail)
+}
+
 /// Opens a file of one folder for reading. Never blocks on a FIFO; the caller checks the kind.
 pub(crate) fn open_file(dir: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;

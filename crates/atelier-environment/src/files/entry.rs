@@ -90,6 +90,11 @@ impl Entry {
             && (self.kind == Kind::Dir || self.size == later.size)
             && (self.uid, self.gid) == (later.uid, later.gid)
     }
+
+    /// Whether both are names of one file, as they are at this moment.
+    pub(crate) fn is_link_of(&self, other: &Self) -> bool {
+        self.kind == Kind::File && (self.dev, self.ino) == (other.dev, other.ino)
+    }
 }
 
 /// The order of a depth-first walk: a folder, all below it, then its next sibling.

@@ -1,6 +1,7 @@
 //! A fast look at a whole tree: every path with its metadata, listed by one thread a core.
 //! Reads no contents (but ignore files) and changes nothing.
 
+use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -11,9 +12,10 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::beneath::{join, names, open_dir, open_root, stat_at};
-use super::entry::{Entry, Kind};
+use super::entry::{Entry, Kind, is_below};
 use super::ignore_file::Rules;
 use crate::error::{Error, Result};
+use crate::policy::{Policy, Verdict, Zone};
 use crate::quote::{as_path, path_text};
 
 /// A path that could not come along, and why.
@@ -38,6 +40,8 @@ pub(crate) struct ScanOptions {
     pub exclude: Vec<(u64, u64)>,
     /// The name of the ignore file to honour.
     pub ignore_file: Option<&'static str>,
+    /// What comes along of the files that git does not keep; everything when absent.
+    pub policy: Option<Arc<Policy>>,
 }
 
 /// A tree at one moment, in the order of a depth-first walk.
@@ -65,6 +69,7 @@ struct Task {
     id: usize,
     path: Vec<u8>,
     rules: Option<Arc<Rules>>,
+    zone: Zone,
 }
 
 /// What one folder holds: each entry, with the id of its own listing when it is a folder.
@@ -78,6 +83,8 @@ struct State {
     busy: usize,
     listings: Vec<Listing>,
     skipped: Vec<Skipped>,
+    /// Folders that come only with something in them.
+    bare: HashSet<Vec<u8>>,
     failed: Option<(Vec<u8>, Errno)>,
 }
 
@@ -98,7 +105,7 @@ pub(crate) fn scan(root: &Path, options: &ScanOptions) -> Result<Scan> {
         root: fd.as_fd(),
         options,
         state: Mutex::new(State {
-            tasks: vec![Task { id: 0, path: Vec::new(), rules: None }],
+            tasks: vec![Task { id: 0, path: Vec::new(), rules: None, zone: top_zone(options) }],
             next_id: 1,
             ..State::default()
         }),
@@ -116,6 +123,7 @@ pub(crate) fn scan(root: &Path, options: &ScanOptions) -> Result<Scan> {
     }
     let mut entries = Vec::with_capacity(state.listings.iter().map(Vec::len).sum());
     flatten(state.listings, &mut entries);
+    drop_bare(&state.bare, &mut entries);
     Ok(Scan { root: Entry::new(Vec::new(), &stat), entries, started, skipped: state.skipped })
 }
 
@@ -134,6 +142,28 @@ fn flatten(listings: Vec<Listing>, out: &mut Vec<Entry>) {
             }
         }
     }
+}
+
+fn top_zone(options: &ScanOptions) -> Zone {
+    let rules = options.policy.as_ref().and_then(|policy| policy.rules.clone());
+    Zone::top(rules)
+}
+
+/// Takes out folders with nothing in them that should come only with something.
+fn drop_bare(bare: &HashSet<Vec<u8>>, entries: &mut Vec<Entry>) {
+    if bare.is_empty() {
+        return;
+    }
+    let mut kept: Vec<Entry> = Vec::with_capacity(entries.len());
+    // From the end, so that what a folder holds is known before the folder.
+    for entry in entries.drain(..).rev() {
+        let filled = kept.last().is_some_and(|last| is_below(&last.path, &entry.path));
+        if filled || !bare.contains(&entry.path) {
+            kept.push(entry);
+        }
+    }
+    kept.reverse();
+    *entries = kept;
 }
 
 impl Shared<'_> {
@@ -177,12 +207,17 @@ impl Shared<'_> {
             }
         };
         let mut listing = Listing::with_capacity(found.entries.len());
-        for entry in found.entries {
+        for (entry, zone) in found.entries {
+            if let Some(zone) = &zone
+                && zone.is_bare()
+            {
+                state.bare.insert(entry.path.clone());
+            }
             let id = (entry.kind == Kind::Dir).then(|| {
                 let id = state.next_id;
                 state.next_id += 1;
                 let (path, rules) = (entry.path.clone(), found.rules.clone());
-                state.tasks.push(Task { id, path, rules });
+                state.tasks.push(Task { id, path, rules, zone: zone.unwrap_or_default() });
                 id
             });
             listing.push((entry, id));
@@ -205,33 +240,44 @@ impl Shared<'_> {
         {
             found.rules = Rules::enter(found.rules, &task.path, dir.as_fd(), file);
         }
+        let mut zone = task.zone.clone();
+        if zone.rules.is_some() && names.iter().any(|n| n.to_bytes() == b".gitignore") {
+            zone.rules = Rules::enter(zone.rules, &task.path, dir.as_fd(), ".gitignore");
+        }
         for name in &names {
             let Some(stat) = stat_at(dir.as_fd(), name.to_bytes())? else { continue };
-            self.sort_in(Entry::new(join(&task.path, name.to_bytes()), &stat), &mut found);
+            self.sort_in(Entry::new(join(&task.path, name.to_bytes()), &stat), &zone, &mut found);
         }
         Ok(found)
     }
 
-    fn sort_in(&self, entry: Entry, found: &mut Found) {
+    fn sort_in(&self, entry: Entry, zone: &Zone, found: &mut Found) {
         let is_dir = entry.kind == Kind::Dir;
         if found.rules.as_ref().is_some_and(|r| r.is_ignored(&entry.path, is_dir))
             || (is_dir && self.options.exclude.contains(&(entry.dev, entry.ino)))
         {
             return;
         }
+        let verdict = self.options.policy.as_ref().map(|p| p.judge(&entry.path, is_dir, zone));
+        let below = match verdict {
+            None | Some(Verdict::Comes) => None,
+            Some(Verdict::Stays) => return,
+            Some(Verdict::Look(zone)) => Some(zone),
+        };
         match entry.kind {
             Kind::Special => {
                 found.skipped.push(Skipped::new(&entry.path, "a socket or a device"));
             }
             Kind::Whiteout => found.skipped.push(Skipped::new(&entry.path, "a device")),
-            _ => found.entries.push(entry),
+            _ => found.entries.push((entry, below)),
         }
     }
 }
 
 #[derive(Default)]
 struct Found {
-    entries: Vec<Entry>,
+    /// Each with what holds below it, when it is a folder and there is a policy.
+    entries: Vec<(Entry, Option<Zone>)>,
     skipped: Vec<Skipped>,
     rules: Option<Arc<Rules>>,
 }
@@ -259,6 +305,7 @@ mod tests {
         let options = ScanOptions {
             exclude: vec![(stat.st_dev, stat.st_ino)],
             ignore_file: Some(".atelierignore"),
+            policy: None,
         };
         let scan = scan(tmp.path(), &options).unwrap();
         assert_eq!(paths(&scan), [".atelierignore", "a", "a/deep", "a/deep/y", "a/x", "a.txt"]);

@@ -42,19 +42,29 @@ pub(crate) struct Leaf {
 }
 
 impl Merged {
-    /// The root of a stack of layers, the top first. `first` is the number of the top layer, so
-    /// that two stacks over the same layers can be compared.
-    pub(crate) fn open(layers: &[&Path], first: usize) -> Result<Self> {
-        let mut open = Vec::with_capacity(layers.len());
-        for (at, layer) in layers.iter().enumerate() {
+    /// The root of a stack of layers, the top first, each with its number, so that two stacks over
+    /// the same layers can be compared.
+    pub(crate) fn open<'p>(layers: impl IntoIterator<Item = (usize, &'p Path)>) -> Result<Self> {
+        let mut open = Vec::new();
+        for (number, layer) in layers {
             let fd = open_root(layer).map_err(|e| Error::io("open", layer, e))?;
-            open.push((first + at, fd));
+            open.push((number, fd));
         }
         Ok(Self { path: Vec::new(), layers: open })
     }
 
+    /// The same, numbered from the top.
+    pub(crate) fn of(layers: &[&Path]) -> Result<Self> {
+        Self::open(layers.iter().copied().enumerate())
+    }
+
     pub(crate) fn path(&self) -> &[u8] {
         &self.path
+    }
+
+    /// The number of the top layer that takes part.
+    pub(crate) fn top(&self) -> Option<usize> {
+        self.layers.first().map(|(number, _)| *number)
     }
 
     /// Whether both folders show the very same layers, so that nothing can differ.

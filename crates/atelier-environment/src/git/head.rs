@@ -13,7 +13,7 @@ const LIMIT: u64 = 64 << 20;
 /// keeps its branches in a way that we do not read.
 pub(crate) fn of_layers(layers: &[impl AsRef<Path>], project: &Project) -> Option<String> {
     let layers: Vec<&Path> = layers.iter().map(AsRef::as_ref).collect();
-    let root = Merged::open(&layers, 0).ok()?;
+    let root = Merged::of(&layers).ok()?;
     match root.child(b".git").ok()? {
         Some(Node::Dir(git)) => of_dir(&git),
         _ => of_git(project.git.as_ref()?),
@@ -30,6 +30,52 @@ fn of_git(git: &GitInfo) -> Option<String> {
     resolve(&|name| std::fs::read(git.git_dir.join(name)).ok(), &|name| {
         std::fs::read(git.common_dir.join(name)).ok()
     })
+}
+
+/// The branches of the repository in a stack of layers, by name, with their commits.
+pub(crate) fn branches(layers: &[impl AsRef<Path>]) -> crate::error::Result<Vec<(String, String)>> {
+    let layers: Vec<&Path> = layers.iter().map(AsRef::as_ref).collect();
+    let root = Merged::of(&layers)?;
+    let Ok(Some(Node::Dir(git))) = root.child(b".git") else { return Ok(Vec::new()) };
+    let mut found = std::collections::BTreeMap::new();
+    for line in git.read_below("packed-refs", LIMIT).unwrap_or_default().split(|b| *b == b'\n') {
+        let line = String::from_utf8_lossy(line);
+        if let Some((id, name)) = line.split_once(' ')
+            && let Some(name) = name.strip_prefix(HEADS)
+            && is_id(id)
+        {
+            found.insert(name.to_owned(), id.to_owned());
+        }
+    }
+    if let Ok(Some(Node::Dir(heads))) = git.find(b"refs/heads") {
+        loose(&heads, "", &mut found);
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// Where branches are.
+const HEADS: &str = "refs/heads/";
+/// The longest file of one branch, in bytes.
+const REF_LIMIT: u64 = 4096;
+
+fn loose(dir: &Merged, above: &str, found: &mut std::collections::BTreeMap<String, String>) {
+    for name in dir.names().unwrap_or_default().into_keys() {
+        let whole = format!("{above}{}", name.to_string_lossy());
+        match dir.child(name.to_bytes()) {
+            // Somebody else wrote these: no deeper than names of branches are.
+            Ok(Some(Node::Dir(below))) if whole.len() < 1024 => {
+                loose(&below, &format!("{whole}/"), found);
+            }
+            Ok(Some(Node::Leaf(_))) => {
+                let text = dir.read_small(name.to_bytes(), REF_LIMIT).unwrap_or_default();
+                let id = String::from_utf8_lossy(&text).trim_end().to_owned();
+                if is_id(&id) {
+                    found.insert(whole, id);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 type Read<'a> = &'a dyn Fn(&str) -> Option<Vec<u8>>;

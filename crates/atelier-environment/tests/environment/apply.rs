@@ -15,7 +15,7 @@ fn refused(world: &World, workspace: &Workspace) -> Vec<String> {
     let error = apply(workspace, &world.project(), &ApplyOptions::default()).unwrap_err();
     assert_eq!(error.exit(), ExitCode::Conflict);
     match error {
-        Error::Conflict { conflicts } => conflicts.iter().map(ToString::to_string).collect(),
+        Error::Conflict { conflicts, .. } => conflicts.iter().map(ToString::to_string).collect(),
         other => panic!("{other:?}"),
     }
 }

@@ -4,7 +4,9 @@ use std::os::unix::net::UnixListener;
 use std::process::Command;
 
 use atelier_api::{ExitCode, Fault};
-use atelier_environment::{Error, LayerMode, Source, Workspace, create_workspace, remove_layers};
+use atelier_environment::{
+    Error, LayerMode, Recipe, Source, Workspace, create_workspace, remove_layers,
+};
 
 use crate::support::{World, inside, sh};
 
@@ -201,7 +203,7 @@ fn an_unknown_ref_an_existing_name_and_a_damaged_record_say_what_to_do() {
         &project,
         &world.home,
         &world.layer_dir("e"),
-        &Source::WorkingTree,
+        &Recipe::default(),
         LayerMode::Overlay,
     );
     assert_eq!(again.unwrap_err().exit(), ExitCode::Conflict);

@@ -60,6 +60,6 @@ fn a_mistake_is_shown_where_it_is_and_the_likely_name_is_named() {
 fn the_schema_names_every_setting() {
     let schema = serde_json::to_value(Config::json_schema()).unwrap();
     let properties = schema["properties"].as_object().unwrap();
-    assert_eq!(properties.len(), 10);
+    assert_eq!(properties.len(), 12);
     assert_eq!(schema["additionalProperties"], false);
 }

@@ -3,7 +3,8 @@
 use std::os::unix::fs::MetadataExt;
 
 use atelier_environment::{
-    LayerMode, Mode, Source, Workspace, create_workspace, gc_bases, gc_leftovers, remove_layers,
+    LayerMode, Mode, Recipe, Source, Workspace, create_workspace, gc_bases, gc_leftovers,
+    remove_layers,
 };
 
 use crate::support::{World, inside, sh};
@@ -127,7 +128,7 @@ fn a_hundred_environments_at_once_are_all_whole() {
             .map(|n| {
                 let (project, home, dir) = (&project, &world.home, world.layer_dir(&n.to_string()));
                 scope.spawn(move || {
-                    create_workspace(project, home, &dir, &Source::WorkingTree, LayerMode::Overlay)
+                    create_workspace(project, home, &dir, &Recipe::default(), LayerMode::Overlay)
                         .unwrap()
                 })
             })
@@ -221,7 +222,7 @@ fn makes_environments_until_it_is_killed() {
         for again in 0..2 {
             let layer_dir = home.environments().join(format!("{}-{n}-{again}", std::process::id()));
             let mode = if again == 0 { LayerMode::Overlay } else { LayerMode::Copy };
-            create_workspace(&project, &home, &layer_dir, &Source::WorkingTree, mode).unwrap();
+            create_workspace(&project, &home, &layer_dir, &Recipe::default(), mode).unwrap();
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use atelier_environment::{
-    ApplyOptions, LayerMode, Source, apply, create_workspace, remove_layers,
+    ApplyOptions, LayerMode, Recipe, apply, create_workspace, remove_layers,
 };
 
 use crate::support::{World, inside};
@@ -42,7 +42,7 @@ fn figures() {
         let project = world.project();
         let create = |name: &str| {
             let dir = world.layer_dir(name);
-            create_workspace(&project, &world.home, &dir, &Source::WorkingTree, LayerMode::Overlay)
+            create_workspace(&project, &world.home, &dir, &Recipe::default(), LayerMode::Overlay)
                 .unwrap()
         };
         println!("{files} files, 200 MB");

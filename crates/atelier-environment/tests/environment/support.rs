@@ -5,7 +5,7 @@ use std::process::Command;
 
 use atelier_config::Home;
 use atelier_environment::{
-    Diff, DiffOptions, LayerMode, Mode, Project, Source, Workspace, create_workspace, diff,
+    Diff, DiffOptions, LayerMode, Mode, Project, Recipe, Source, Workspace, create_workspace, diff,
 };
 use tempfile::TempDir;
 
@@ -72,7 +72,8 @@ impl World {
         source: &Source,
         mode: LayerMode,
     ) -> atelier_environment::Result<Workspace> {
-        create_workspace(&self.project(), &self.home, &self.layer_dir(name), source, mode)
+        let recipe = Recipe { source: source.clone(), ..Recipe::default() };
+        create_workspace(&self.project(), &self.home, &self.layer_dir(name), &recipe, mode)
     }
 
     pub fn create(&self, name: &str) -> Workspace {

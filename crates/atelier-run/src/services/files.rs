@@ -6,9 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use atelier_api::{ExitCode, Problem};
+use atelier_api::{ExitCode, Name, Problem};
 use atelier_compose::{Loader, Model, Request};
-use atelier_environment::Config;
+use atelier_environment::{Config, Project};
 
 use crate::error::broken;
 use crate::record::Record;
@@ -62,11 +62,16 @@ impl Workshop {
 
     /// What commands, environment files and Compose files find about their environment.
     pub(crate) fn tokens(&self, record: &Record) -> Vec<(String, String)> {
+        self.tokens_of(&record.project, &record.name)
+    }
+
+    /// The same for an environment that is about to be made.
+    pub(crate) fn tokens_of(&self, project: &Project, env: &Name) -> Vec<(String, String)> {
         let suffix = &self.driver.settings.suffix;
-        let base = format!("http://{}.{}.{suffix}", record.project.name, record.name);
+        let base = format!("http://{}.{env}.{suffix}", project.name);
         let each = [
-            ("PROJECT", record.project.name.to_string()),
-            ("ENV", record.name.to_string()),
+            ("PROJECT", project.name.to_string()),
+            ("ENV", env.to_string()),
             ("DNS_SUFFIX", suffix.clone()),
             ("BASE_URL", base),
         ];

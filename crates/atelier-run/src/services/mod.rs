@@ -14,6 +14,7 @@ mod names;
 mod places;
 mod probe;
 mod record;
+pub(crate) mod renew;
 mod repair;
 mod shared;
 mod status;

@@ -126,6 +126,19 @@ impl Workshop {
         }
         Ok(subnet(range, number, ipv6))
     }
+
+    /// Takes another subnet for an environment without networks when the one it has is not free any more: another
+    /// network overlaps with it, a route leads into it, or it is not in the range.
+    pub(crate) async fn leave_foreign_subnet(
+        self: &Arc<Self>,
+        engine: &Engine,
+        environment: Uuid,
+    ) -> Result<(), Problem> {
+        let Some(own) = store::find(&self.store, environment).await? else { return Ok(()) };
+        let spans = span(subnet(self.driver.settings.subnets, own.subnet, false).v4, PREFIX);
+        let entered = routes().into_iter().any(|route| overlap(spans, route));
+        self.subnet(engine, environment, entered).await.map(drop)
+    }
 }
 
 fn full((first, prefix): (Ipv4Addr, u8)) -> Problem {

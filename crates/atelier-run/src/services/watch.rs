@@ -96,7 +96,7 @@ impl Workshop {
         }
     }
 
-    pub(super) async fn record_of(&self, id: Uuid) -> Result<Option<Record>, Problem> {
+    pub(crate) async fn record_of(&self, id: Uuid) -> Result<Option<Record>, Problem> {
         let row = crate::store::environment_get(&self.store, id).await?;
         Ok(row.and_then(|row| row.record))
     }

@@ -13,7 +13,7 @@ use crate::output::{age, print, print_json, table};
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
     /// Environments of every project
-    #[arg(short, long, conflicts_with = "project")]
+    #[arg(short, long, visible_alias = "all-projects", conflicts_with = "project")]
     pub all: bool,
     /// Only names, one on each line
     #[arg(short, long)]

@@ -8,12 +8,14 @@ mod exec;
 mod logs;
 mod ls;
 mod open;
+mod recreate;
 mod restart;
 mod rm;
 mod seed;
 mod show;
 mod status;
 mod stop;
+mod sync;
 pub(crate) mod up;
 mod url;
 
@@ -36,6 +38,10 @@ pub(crate) enum EnvCommand {
     Diff(diff::DiffArgs),
     /// Bring an environment's changes back into the project
     Apply(apply::ApplyArgs),
+    /// Bring what changed in the project into an environment
+    Sync(sync::SyncArgs),
+    /// Make an environment anew under its name
+    Recreate(recreate::RecreateArgs),
     /// Remove environments with everything in them
     #[command(visible_alias = "remove")]
     Rm(rm::RmArgs),
@@ -71,6 +77,8 @@ impl EnvCommand {
             Self::Show(args) => args.json,
             Self::Diff(args) => args.json,
             Self::Apply(args) => args.json,
+            Self::Sync(args) => args.json,
+            Self::Recreate(args) => args.json,
             Self::Rm(args) => args.json,
             Self::Stop(args) => args.json,
             Self::Logs(args) => args.json,
@@ -94,6 +102,8 @@ pub(crate) fn dispatch(command: &EnvCommand, context: &Context<'_>) -> Result<u8
         EnvCommand::Diff(args) => diff::run(args, context),
         EnvCommand::Exec(args) => exec::run(args, context),
         EnvCommand::Apply(args) => apply::run(args, context),
+        EnvCommand::Sync(args) => sync::run(args, context),
+        EnvCommand::Recreate(args) => recreate::run(args, context),
         EnvCommand::Rm(args) => rm::run(args, context),
         EnvCommand::Stop(args) => stop::run(args, context),
         EnvCommand::Logs(args) => logs::run(args, context),

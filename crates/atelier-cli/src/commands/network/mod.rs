@@ -1,6 +1,7 @@
 //! `atelier network`: networks of environments, one verb a file.
 
 mod info;
+mod recreate;
 
 use clap::Subcommand;
 
@@ -12,6 +13,8 @@ use crate::failure::Failure;
 pub(crate) enum NetworkCommand {
     /// Show the networks of environments, and what is left for more
     Info(info::InfoArgs),
+    /// Take the networks of environments down and make them anew
+    Recreate(recreate::RecreateArgs),
 }
 
 impl NetworkCommand {
@@ -19,6 +22,7 @@ impl NetworkCommand {
     pub(crate) const fn json(&self) -> bool {
         match self {
             Self::Info(args) => args.json,
+            Self::Recreate(args) => args.json,
         }
     }
 }
@@ -27,5 +31,6 @@ impl NetworkCommand {
 pub(crate) fn dispatch(command: &NetworkCommand, context: &Context<'_>) -> Result<u8, Failure> {
     match command {
         NetworkCommand::Info(args) => info::run(args, context),
+        NetworkCommand::Recreate(args) => recreate::run(args, context),
     }
 }
