@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cilo;
+mod cilo_projects;
 mod clear;
 mod data;
 mod days;

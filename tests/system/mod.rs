@@ -1,5 +1,6 @@
 //! The control plane itself, and what surrounds it.
 
 mod control_plane;
+mod gc;
 mod help;
 mod settings;

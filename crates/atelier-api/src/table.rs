@@ -5,6 +5,7 @@ use crate::env::{
     EnvApply, EnvCreate, EnvDiff, EnvList, EnvLogs, EnvRecreate, EnvRemove, EnvShow, EnvStop,
     EnvSync, EnvUnapplied,
 };
+use crate::gc::SystemGc;
 use crate::hostname::{DnsStatus, HostnamesAdd, HostnamesList, HostnamesRemove};
 use crate::image::{
     ImageBuild, ImageImport, ImageList, ImagePrune, ImagePull, ImageRemove, TemplateBuild,
@@ -39,6 +40,7 @@ pub fn visit_all(visitor: &mut impl Visitor) {
         SystemStatus,
         SystemDoctor,
         SystemStop,
+        SystemGc,
         AuditList,
         EnvCreate,
         EnvList,

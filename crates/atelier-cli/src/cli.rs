@@ -3,7 +3,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    attach, audit, completions, config, dns, docs, doctor, env, hostnames, image, init, man,
+    attach, audit, completions, config, dns, docs, doctor, env, gc, hostnames, image, init, man,
     network, run, runtime, sandbox, serve, snapshot, status, stop, template, token, version,
 };
 
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Stop(stop::StopArgs),
     /// Check this machine and what Atelier keeps on it
     Doctor(doctor::DoctorArgs),
+    /// Remove environments that are old or whose work has arrived, and what nobody needs
+    Gc(gc::GcArgs),
     /// Show every setting, and where it comes from
     Config(config::ConfigArgs),
     /// Write a commented atelier.yaml for this project
@@ -108,6 +110,7 @@ impl Command {
             Self::Status(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Config(args) => args.json,
+            Self::Gc(args) => args.json,
             Self::Audit(args) => args.json,
             Self::Version(args) => args.json,
             Self::Events | Self::Openapi => true,
@@ -129,7 +132,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Sandboxes", &["sandbox", "snapshot", "template", "image", "runtime"]),
     (
         "The control plane",
-        &["status", "stop", "doctor", "config", "serve", "token", "audit", "events"],
+        &["status", "stop", "doctor", "gc", "config", "serve", "token", "audit", "events"],
     ),
     ("Reference", &["openapi", "completions", "man", "version"]),
 ];

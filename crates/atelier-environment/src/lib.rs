@@ -6,6 +6,7 @@
 
 mod apply;
 mod base;
+mod branches;
 mod changes;
 mod config;
 mod create;
@@ -24,6 +25,7 @@ mod workspace;
 
 pub use apply::{Applied, ApplyOptions, Branch, apply, recover_apply, unapplied};
 pub use base::gc::{Collected, gc_bases, gc_leftovers};
+pub use branches::arrived;
 pub use changes::{Change, Diff, DiffOptions, Status, diff};
 pub use config::{
     ByteSize, Config, Copy, FILE_NAME, Files, Network, Render, Replace, Resources, template,

@@ -37,6 +37,8 @@ pub(crate) struct Zone {
     inside: bool,
     /// The folder is named to come along.
     taken: bool,
+    /// The folder is named to stay out.
+    left: bool,
 }
 
 impl Zone {
@@ -100,24 +102,30 @@ impl Policy {
             return Verdict::Comes;
         }
         let below = || Zone { rules: zone.rules.clone(), ..Zone::default() };
-        let ignored = zone.inside
-            || zone.rules.as_ref().is_some_and(|rules| rules.is_ignored(path, is_dir))
-            || (!is_dir && is_env_file(path));
-        if !ignored {
-            return if is_dir { Verdict::Look(below()) } else { Verdict::Comes };
-        }
         let matched = |globs: &Gitignore| globs.matched(as_path(path), is_dir).is_ignore();
-        let taken = zone.taken || matched(&self.take);
-        let leave = matched(&self.leave);
-        if is_dir {
-            let may = !leave && (self.all || !self.take.is_empty());
-            return match may || self.keeps_below(path) {
-                true => Verdict::Look(Zone { inside: true, taken: taken && !leave, ..below() }),
+        let left = zone.left || matched(&self.leave);
+        if !is_dir && self.tracked.contains(path) {
+            return Verdict::Comes;
+        }
+        if left {
+            return match is_dir && self.keeps_below(path) {
+                true => Verdict::Look(Zone { inside: true, left: true, ..below() }),
                 false => Verdict::Stays,
             };
         }
-        let comes = self.tracked.contains(path) || (!leave && (self.all || taken));
-        if comes { Verdict::Comes } else { Verdict::Stays }
+        let ignored = zone.inside
+            || zone.rules.as_ref().is_some_and(|rules| rules.is_ignored(path, is_dir))
+            || (!is_dir && is_env_file(path));
+        let taken = zone.taken || matched(&self.take);
+        match (ignored, is_dir) {
+            (false, true) => Verdict::Look(below()),
+            (false, false) => Verdict::Comes,
+            (true, true) if self.all || !self.take.is_empty() || self.keeps_below(path) => {
+                Verdict::Look(Zone { inside: true, taken, ..below() })
+            }
+            (true, false) if self.all || taken => Verdict::Comes,
+            (true, _) => Verdict::Stays,
+        }
     }
 
     fn keeps_below(&self, path: &[u8]) -> bool {

@@ -6,7 +6,7 @@ use atelier_api::Name;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::config::{Config, FILE_NAME};
+use crate::config::{CILO, Config, FILE_NAME};
 use crate::error::{Error, Result};
 
 /// A folder with somebody's work in it.
@@ -73,7 +73,8 @@ impl Project {
         if let Some((root, git)) = inside().find_map(|p| git_info(p).map(|g| (p, g))) {
             return Self::at(root, Some(git));
         }
-        let root = inside().find(|p| p.join(FILE_NAME).is_file()).unwrap_or(&here);
+        let settings = |p: &&Path| p.join(FILE_NAME).is_file() || p.join(CILO).is_file();
+        let root = inside().find(settings).unwrap_or(&here);
         Self::at(root, None)
     }
 

@@ -8,6 +8,7 @@ mod changes;
 mod create;
 mod error;
 mod events;
+mod gc;
 mod idle;
 mod keep;
 mod log;

@@ -6,7 +6,7 @@ use atelier_api::env::{
     EnvDetail, EnvListInput, EnvLogsInput, EnvRef, EnvState, Environment, Process, RunLog,
 };
 use atelier_api::{HostPath, Problem};
-use atelier_environment::{Mode, Skipped};
+use atelier_environment::{Config, Mode, Skipped};
 use atelier_sandbox::{Guest, Live};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -48,6 +48,7 @@ impl Workshop {
         let record = self.get(&input.project, &input.env).await?;
         let live = self.sandboxes.live(record.id);
         let mut notes = skipped(&record);
+        notes.extend(Config::load(&record.project.root).map(|c| c.notes).unwrap_or_default());
         notes.extend(live.iter().flat_map(|l| l.running.notes.clone()));
         let ports = match &live {
             Some(live) => ports(live).await,

@@ -11,6 +11,7 @@ use atelier_api::env::{
     EnvApply, EnvCreate, EnvDiff, EnvList, EnvLogs, EnvRecreate, EnvRemove, EnvShow, EnvStop,
     EnvSync, EnvUnapplied,
 };
+use atelier_api::gc::SystemGc;
 use atelier_api::hostname::{DnsStatus, HostnamesAdd, HostnamesList, HostnamesRemove};
 use atelier_api::image::{
     ImageBuild, ImageImport, ImageList, ImagePrune, ImagePull, ImageRemove, TemplateBuild,
@@ -90,6 +91,7 @@ fn table() -> Table {
         app.stop.cancel();
         Ok(Nothing {})
     });
+    table.bind::<SystemGc, _>(|app, i| async move { app.workshop.gc(i).await });
     table.bind::<AuditList, _>(|app, i| async move { Ok(app.audit.list(i.limit).await?) });
     table.bind::<EnvCreate, _>(|app, i| async move { app.workshop.create(i).await });
     table.bind::<EnvList, _>(|app, i| async move { app.workshop.list(i).await });

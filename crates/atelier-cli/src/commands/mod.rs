@@ -9,6 +9,7 @@ pub(crate) mod docs;
 pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod events;
+pub(crate) mod gc;
 pub(crate) mod hostnames;
 pub(crate) mod image;
 pub(crate) mod init;
@@ -49,6 +50,7 @@ pub(crate) fn dispatch(command: Command, context: &Context<'_>) -> Result<u8, Fa
         Command::Status(args) => status::run(&args, context),
         Command::Stop(args) => stop::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
+        Command::Gc(args) => gc::run(&args, context),
         Command::Config(args) => config::run(&args, context),
         Command::Init(args) => init::run(&args, context),
         Command::Serve(args) => serve::run(&args, context),

@@ -108,6 +108,9 @@ pub fn apply(workspace: &Workspace, project: &Project, options: &ApplyOptions) -
         let applied = maker.make(pairs, skipped)?;
         if !options.dry_run {
             Memory::branched(workspace).keep(layers, pairs);
+            if applied.branch.is_some() {
+                crate::branches::note(workspace, name);
+            }
         }
         return Ok(applied);
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 pub struct Files {
     /// Files that git ignores, `.env` and `.env.*`: `all`, `none`, or a list of globs.
     pub copy: Copy,
-    /// Globs of those that stay out in any case.
+    /// Globs of files that git does not keep and that stay out in any case.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<String>,
     /// Files that get the environment's values, in its copy only.

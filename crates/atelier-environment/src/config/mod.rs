@@ -1,6 +1,7 @@
 //! `atelier.yaml`: what a project says of its environments. Reading and checking only; whoever
 //! uses a setting defines what it does.
 
+mod cilo;
 mod files;
 mod read;
 mod size;
@@ -13,6 +14,7 @@ use atelier_api::Name;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use cilo::FILE as CILO;
 pub use files::{Copy, Files, Render, Replace};
 pub use size::ByteSize;
 pub use template::template;
@@ -62,6 +64,10 @@ pub struct Config {
     /// The port of the project's web server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// What of another tool's file can't be honoured.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub notes: Vec<String>,
 }
 
 /// The services of a project: its Compose files.
@@ -79,7 +85,8 @@ pub struct Services {
     /// Compose profiles.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub profiles: Vec<String>,
-    /// Further names of services: bare ones stand below the environment's own, others end with the suffix.
+    /// Further names of services: bare ones stand below the environment's own, others end with the suffix. Names of
+    /// `""` lead to the service that answers under the environment's own name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub hostnames: BTreeMap<String, Vec<String>>,
 }

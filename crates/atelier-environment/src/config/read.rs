@@ -1,11 +1,13 @@
-//! Reading `atelier.yaml`, with the line and column of what is wrong.
+//! Reading `atelier.yaml` and what stands for it, with the line and column of what is wrong.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use atelier_net::Rule;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Config, FILE_NAME, Network};
+use super::{Config, FILE_NAME, Network, cilo};
 use crate::error::{Error, Result};
 
 /// A settings file beyond this many bytes is a mistake.
@@ -14,32 +16,20 @@ const LIMIT: u64 = 1 << 20;
 const ALIKE: f64 = 0.75;
 
 impl Config {
-    /// The settings of the project at `root`; the defaults when it has no file.
+    /// The settings of the project at `root`: its own file, or that of Cilo; the defaults when it has none.
     ///
     /// # Errors
     /// [`Error::Config`] when the file is not valid, [`Error::Io`] when it cannot be read.
     pub fn load(root: &Path) -> Result<Self> {
         let path = root.join(FILE_NAME);
-        let meta = match path.metadata() {
-            Ok(meta) => meta,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(e) => return Err(Error::io("read", &path, e)),
-        };
-        let bad = |message: &str| Error::Config {
-            file: path.clone(),
-            line: 1,
-            column: 1,
-            message: message.to_owned(),
-            suggestion: None,
-        };
-        if !meta.is_file() {
-            return Err(bad("it is no regular file"));
+        if let Some(bytes) = bytes(&path)? {
+            return Self::parse(&bytes, &path);
         }
-        if meta.len() > LIMIT {
-            return Err(bad("it is larger than 1 MiB"));
+        let path = root.join(cilo::FILE);
+        match bytes(&path)? {
+            Some(bytes) => cilo::parse(&bytes, &path),
+            None => Ok(Self::default()),
         }
-        let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
-        Self::parse(&bytes, &path)
     }
 
     /// Settings from the bytes of a file; `path` is for messages.
@@ -47,31 +37,7 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] with the place of the first mistake.
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
-        let at = |line, column, message, suggestion| Error::Config {
-            file: path.to_owned(),
-            line,
-            column,
-            message,
-            suggestion,
-        };
-        let text = std::str::from_utf8(bytes).map_err(|e| {
-            let good = &bytes[..e.valid_up_to()];
-            let line = 1 + good.iter().filter(|b| **b == b'\n').count();
-            let column = 1 + good.iter().rev().take_while(|b| **b != b'\n').count();
-            at(line as u64, column as u64, "it is not UTF-8".to_owned(), None)
-        })?;
-        let document = text.lines().any(|l| {
-            let l = l.trim();
-            !l.is_empty() && !l.starts_with('#') && l != "---"
-        });
-        if !document {
-            return Ok(Self::default());
-        }
-        serde_saphyr::from_str::<Self>(text).map_err(|e| {
-            let (line, column) = e.location().map_or((1, 1), |l| (l.line(), l.column()));
-            let (message, suggestion) = words(e.without_snippet());
-            at(line.max(1), column.max(1), message, suggestion)
-        })
+        document(bytes, path)
     }
 
     /// The JSON Schema of `atelier.yaml`.
@@ -79,6 +45,55 @@ impl Config {
     pub fn json_schema() -> schemars::Schema {
         schemars::schema_for!(Self)
     }
+}
+
+/// The file's bytes; `None` when there is none.
+fn bytes(path: &Path) -> Result<Option<Vec<u8>>> {
+    let meta = match path.metadata() {
+        Ok(meta) => meta,
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(e) => return Err(Error::io("read", path, e)),
+    };
+    if !meta.is_file() {
+        return Err(bad(path, "it is no regular file"));
+    }
+    if meta.len() > LIMIT {
+        return Err(bad(path, "it is larger than 1 MiB"));
+    }
+    std::fs::read(path).map(Some).map_err(|e| Error::io("read", path, e))
+}
+
+/// A file that is wrong as a whole.
+pub(super) fn bad(path: &Path, message: &str) -> Error {
+    at(path, 1, 1, message.to_owned(), None)
+}
+
+fn at(path: &Path, line: u64, column: u64, message: String, suggestion: Option<String>) -> Error {
+    Error::Config { file: path.to_owned(), line, column, message, suggestion }
+}
+
+/// One YAML document from the bytes of a file.
+pub(super) fn document<T: DeserializeOwned + Default>(bytes: &[u8], path: &Path) -> Result<T> {
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        let good = &bytes[..e.valid_up_to()];
+        let line = 1 + good.iter().filter(|b| **b == b'\n').count();
+        let column = 1 + good.iter().rev().take_while(|b| **b != b'\n').count();
+        at(path, line as u64, column as u64, "it is not UTF-8".to_owned(), None)
+    })?;
+    let document = text.lines().any(|l| {
+        let l = l.trim();
+        !l.is_empty() && !l.starts_with('#') && l != "---"
+    });
+    if !document {
+        return Ok(T::default());
+    }
+    serde_saphyr::from_str::<T>(text).map_err(|e| {
+        let (line, column) = e.location().map_or((1, 1), |l| (l.line(), l.column()));
+        let (message, suggestion) = words(e.without_snippet());
+        at(path, line.max(1), column.max(1), message, suggestion)
+    })
 }
 
 /// What is wrong, and the name that was probably meant.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use atelier_api::env::EnvRef;
 use atelier_api::hostname::{Hostname, HostnamesAddInput, HostnamesRemoveInput, NameSource};
 use atelier_api::{ExitCode, Problem};
-use atelier_compose::Generated;
+use atelier_compose::{Generated, ServicePlan};
 use atelier_environment::Config;
 use uuid::Uuid;
 
@@ -82,8 +82,14 @@ impl Workshop {
         tree: &Path,
         plan: &mut Generated,
     ) -> Result<(), Problem> {
-        for (service, given) in Config::load(tree)?.services.hostnames {
-            let Some(service) = plan.services.iter_mut().find(|plan| plan.name == service) else {
+        let config = Config::load(tree)?;
+        plan.notes.extend(config.notes);
+        for (service, given) in config.services.hostnames {
+            let chosen = |plan: &&mut ServicePlan| match service.as_str() {
+                "" => plan.ingress,
+                name => plan.name == name,
+            };
+            let Some(service) = plan.services.iter_mut().find(chosen) else {
                 let note = format!("atelier.yaml names {service}, which is no service here");
                 plan.notes.push(note);
                 continue;

@@ -19,6 +19,7 @@ mod repair;
 mod shared;
 mod status;
 mod store;
+mod strays;
 mod subnets;
 pub(crate) mod tree;
 mod up;
