@@ -29,7 +29,8 @@ fn a_container_that_was_removed_is_there_again_for_the_next_command() {
     let db = containers(&label(&lab));
     let db = db.iter().find(|c| c.to_string().contains("-db-1")).unwrap();
     tell_engine("DELETE", &format!("/containers/{}?force=1", db["Id"].as_str().unwrap()));
-    let reach = "busybox nc db 5432 </dev/null";
+    // It runs again, and listens a moment later.
+    let reach = "until busybox nc db 5432 </dev/null; do sleep 0.1; done";
     assert_eq!(lab.run(&["run", "a1", "--", "sh", "-c", reach]).code, 0);
     assert_eq!(containers(&label(&lab)).len(), 2);
 }

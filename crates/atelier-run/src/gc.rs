@@ -48,12 +48,12 @@ impl Workshop {
         }
         report.leftovers = if input.dry_run {
             let found = self.leftovers().await?;
-            let mut said = self.stray_volumes(true).await;
+            let mut said = self.stray_services(true).await;
             said.extend((found.verdict != Verdict::Ok).then_some(found.detail));
             said
         } else {
             let mut said = self.reconcile().await?;
-            said.extend(self.stray_volumes(false).await);
+            said.extend(self.stray_services(false).await);
             said
         };
         Ok(report)

@@ -62,6 +62,31 @@ impl Workshop {
         })
     }
 
+    /// Removes what belongs to no environment, data too, or only says what; a sentence each. An engine that
+    /// does not answer has nothing.
+    pub(crate) async fn stray_services(self: &Arc<Self>, dry_run: bool) -> Vec<String> {
+        let mut said = Vec::new();
+        let Ok(rows) = store::list(&self.store).await else { return said };
+        let found = self.drift(&rows).await.unwrap_or_else(|problem| {
+            tracing::info!(%problem, "the engine is not looked at");
+            Vec::new()
+        });
+        for drift in found {
+            if !matches!(drift, Drift::Stray(_) | Drift::Unused(..)) {
+                continue;
+            }
+            let says = drift.says();
+            match dry_run {
+                true => said.push(says),
+                false => match self.mend(drift).await {
+                    Ok(()) => said.push(format!("{says}: removed")),
+                    Err(problem) => tracing::warn!(%problem, says, "it stays"),
+                },
+            }
+        }
+        said
+    }
+
     async fn drift(self: &Arc<Self>, rows: &[ServicesRow]) -> Result<Vec<Drift>, Problem> {
         let engine = self.driver.engine().await?;
         let environments = crate::store::environment_list(&self.store, None).await?;

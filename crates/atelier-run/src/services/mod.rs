@@ -19,7 +19,6 @@ mod repair;
 mod shared;
 mod status;
 mod store;
-mod strays;
 mod subnets;
 pub(crate) mod tree;
 mod up;
