@@ -72,3 +72,13 @@ fn one_that_is_killed_is_the_old_one_or_the_new_one() {
     lab.ok(&["env", "recreate", "a", "--force"]);
     assert_eq!(inside(&lab, "cat state.txt /etc/state"), "new\nnew\n");
 }
+
+#[test]
+fn one_with_a_limited_disk_begins_with_all_of_it() {
+    let lab = Lab::new();
+    lab.ok(&["run", "a", "--disk", "64MiB", "--", "sh", "-c", "head -c 20000000 /dev/zero > big"]);
+    lab.ok(&["env", "recreate", "a", "--force"]);
+    inside(&lab, "head -c 40000000 /dev/zero > bigger");
+    lab.run(&["run", "a", "--", "sh", "-c", "head -c 60000000 /dev/zero > other 2>/dev/null"])
+        .fails(1, &[]);
+}

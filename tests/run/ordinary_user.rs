@@ -50,6 +50,22 @@ fn the_main_job_works() {
 }
 
 #[test]
+fn an_environment_is_synced_and_made_anew() {
+    let lab = Lab::new();
+    let done = as_user(
+        &lab,
+        "$A run a -- sh -c 'echo mine > mine.txt; echo x > /var/tmp/x'
+         sed -i s/three/THREE/ src/app.txt; echo new > new.txt
+         $A env sync a; $A run a -- cat new.txt src/app.txt
+         $A env diff a --name-only
+         $A env recreate a --force; $A run a -- sh -c 'ls; ls /var/tmp/x'",
+    );
+    let wanted = "new.txt\nsrc/app.txt\n2 files changed in the environment\nnew\none\ntwo\nTHREE\nmine.txt\n\
+                  made a of shop anew\nREADME.md\nnew.txt\nsrc\n";
+    assert_eq!(done.stdout, wanted, "{}", done.stderr);
+}
+
+#[test]
 fn two_environments_listen_on_one_port_and_the_host_keeps_its_files() {
     let lab = Lab::new();
     let done = as_user(

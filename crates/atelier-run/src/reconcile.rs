@@ -45,25 +45,34 @@ impl Workshop {
             }
         }
         for record in rows.into_iter().filter_map(|row| row.record) {
-            if atelier_environment::recover_apply(&record.workspace, &record.project)? {
-                mended.push(format!("took back a half-done apply of {}", record.label()));
-            }
-            if busy.contains(&record.id) {
-                continue;
-            }
-            let (label, (record, half)) = (record.label(), self.mend_sync(record).await?);
-            if half {
-                mended.push(format!("mended a half-done sync of {label}"));
-            }
-            if self.mend_renewal(record).await? {
-                mended.push(format!("mended the half-done making anew of {label}"));
-            }
+            mended.extend(self.mend_files(record).await?);
         }
-        let (finished, waiting) = self.finish_jobs(&busy).await?;
+        let (finished, waiting) = self.finish_jobs().await?;
         mended.extend(finished);
         mended.extend(self.reconcile_services(&busy, &wanted).await);
         self.end_jobs(&busy, &waiting).await?;
         self.collect_bases().await?;
+        Ok(mended)
+    }
+
+    /// Puts the files of an environment right that a kill left half changed, unless somebody is at it.
+    async fn mend_files(self: &Arc<Self>, record: Record) -> Result<Vec<String>, Problem> {
+        let Some(_alone) = self.try_lock(&record.project, &record.name) else {
+            return Ok(Vec::new());
+        };
+        // As it is now that nobody else changes it.
+        let Some(record) = self.record_of(record.id).await? else { return Ok(Vec::new()) };
+        let (label, mut mended) = (record.label(), Vec::new());
+        if atelier_environment::recover_apply(&record.workspace, &record.project)? {
+            mended.push(format!("took back a half-done apply of {label}"));
+        }
+        let (record, half) = self.mend_sync(record).await?;
+        if half {
+            mended.push(format!("mended a half-done sync of {label}"));
+        }
+        if self.mend_renewal(record).await? {
+            mended.push(format!("mended the half-done making anew of {label}"));
+        }
         Ok(mended)
     }
 

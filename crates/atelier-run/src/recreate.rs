@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use atelier_api::env::{EnvRecreateInput, Environment};
+use atelier_api::service::UpOptions;
 use atelier_api::{ExitCode, Problem};
 use atelier_environment::Config;
 use atelier_store::Job;
@@ -58,8 +59,9 @@ impl Workshop {
         let now = match renewed {
             Ok(record) => record,
             Err(problem) => {
-                let left = self.record_of(record.id).await?.unwrap_or(record);
+                let left = self.record_of(record.id).await?.unwrap_or_else(|| record.clone());
                 self.mend_renewal(left).await?;
+                self.up_again(&record, wanted).await;
                 job.failed(&problem.detail).await?;
                 return Err(problem);
             }
@@ -71,6 +73,15 @@ impl Workshop {
             self.up_record(&now, &[], &options).await?;
         }
         self.view(&now).await
+    }
+
+    /// Starts services that ran before it was tried.
+    async fn up_again(self: &Arc<Self>, record: &Record, wanted: Option<UpOptions>) {
+        if let (Some(options), true) = (wanted, record.shown)
+            && let Err(problem) = self.up_record(record, &[], &options).await
+        {
+            tracing::warn!(env = record.label(), %problem, "its services stay down");
+        }
     }
 
     /// Refuses when something would be lost.

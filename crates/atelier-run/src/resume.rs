@@ -16,10 +16,12 @@ impl Workshop {
     /// until the container engine answers.
     pub(crate) async fn finish_jobs(
         self: &Arc<Self>,
-        busy: &HashSet<Uuid>,
     ) -> Result<(Vec<String>, HashSet<Uuid>), Problem> {
         let (mut mended, mut waiting) = (Vec::new(), HashSet::new());
-        for job in self.store.journal().unfinished().await? {
+        let jobs = self.store.journal().unfinished().await?;
+        // Looked at afterwards: whoever is at a job that was listed says so before it begins.
+        let busy = self.busy();
+        for job in jobs {
             let Ok(id) = job.subject.parse::<Uuid>() else { continue };
             if busy.contains(&id) {
                 continue;

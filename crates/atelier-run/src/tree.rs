@@ -1,11 +1,14 @@
 //! An environment's files as its commands see them, for those outside who change them.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use atelier_api::Problem;
+use atelier_api::{ExitCode, Problem};
 use atelier_environment::Mode;
+use atelier_guest::wire::{ProcessConfig, StartRequest};
+use atelier_sandbox::Live;
 
 use crate::error::broken;
 use crate::record::Record;
@@ -35,12 +38,60 @@ impl Workshop {
             return Ok(Tree { path: self.show_tree(record).await?, _open: None });
         }
         let live = self.sandbox(record).await?;
-        let root = PathBuf::from(format!("/proc/{}/root", live.running.instance.init.pid));
-        let target = record.workspace.target.clone();
-        let open =
-            tokio::task::spawn_blocking(move || atelier_environment::open_tree(&root, &target));
-        let open = open.await.map_err(|e| broken(&e))??;
+        let first = live.running.instance.init.pid;
+        let open = match opened(first, record).await {
+            // The first process of an ordinary user's sandbox hides what it sees from its own user, since that is
+            // whom commands inside run as. A command does not.
+            Err(problem) if problem.exit == ExitCode::NotPermitted.code() => {
+                through_command(&live, record).await?
+            }
+            opened => opened?,
+        };
         let path = PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()));
         Ok(Tree { path, _open: Some(open) })
     }
+}
+
+/// The workspace as a process sees it.
+async fn opened(pid: i32, record: &Record) -> Result<OwnedFd, Problem> {
+    let root = PathBuf::from(format!("/proc/{pid}/root"));
+    let target = record.workspace.target.clone();
+    let open = tokio::task::spawn_blocking(move || atelier_environment::open_tree(&root, &target));
+    Ok(open.await.map_err(|e| broken(&e))??)
+}
+
+/// The same through a command that does nothing but wait.
+async fn through_command(live: &Live, record: &Record) -> Result<OwnedFd, Problem> {
+    let wait = ["-c".into(), "read -r _".into()];
+    let shell = Path::new("/bin/sh");
+    let request = StartRequest {
+        process: ProcessConfig::of_bytes(shell, &wait, BTreeMap::new(), Path::new("/")),
+        stdin: Some(true),
+        ..StartRequest::default()
+    };
+    let stream = live.guest.start(&request).await?;
+    let open = match outside(live.running.instance.init.pid, stream.pid()) {
+        Some(pid) => opened(pid, record).await,
+        None => Err(lost(record)),
+    };
+    live.guest.signal(stream.pid(), nix::libc::SIGKILL).await?;
+    open
+}
+
+/// The number that a process of a sandbox has outside: among the children of its first process the one that the
+/// kernel says has this number inside.
+fn outside(first: i32, inside: u32) -> Option<i32> {
+    let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).ok()?;
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).find(|pid: &i32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        let last = numbers.and_then(|numbers| numbers.split_whitespace().last()?.parse().ok());
+        last == Some(inside)
+    })
+}
+
+fn lost(record: &Record) -> Problem {
+    let detail = format!("the files of {} can't be reached through its sandbox", record.label());
+    Problem::new("env.files", ExitCode::Engine, detail)
+        .hint("stop its commands and try again: atelier env stop")
 }

@@ -164,6 +164,15 @@ impl Workshop {
         self.name_lock(project, name).write_owned().await
     }
 
+    /// The same for one who would rather not wait: `None` when somebody uses or changes it.
+    pub(crate) fn try_lock(
+        &self,
+        project: &Project,
+        name: &Name,
+    ) -> Option<OwnedRwLockWriteGuard<()>> {
+        self.name_lock(project, name).try_write_owned().ok()
+    }
+
     /// As long as this is held the environment is not changed or removed.
     pub(crate) async fn share(&self, project: &Project, name: &Name) -> OwnedRwLockReadGuard<()> {
         self.name_lock(project, name).read_owned().await

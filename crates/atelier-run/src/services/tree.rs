@@ -62,10 +62,9 @@ pub(crate) fn not_shown(record: &Record) -> Problem {
         "{} was made when its project had no services: a container engine can't see its files",
         record.label()
     );
-    Problem::new("env.not_shown", ExitCode::Conflict, detail).hint(format!(
-        "bring its changes back and make it anew: atelier env apply {0}; atelier env rm {0}",
-        record.name
-    ))
+    Problem::new("env.not_shown", ExitCode::Conflict, detail)
+        .hint(format!("bring its changes back: atelier env apply {}", record.name))
+        .hint(format!("then make it anew: atelier env recreate {}", record.name))
 }
 
 pub(crate) fn unmountable(record: &Record, error: &io::Error) -> Problem {
