@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
         "atelier-ingress",
         "atelier-sftp",
     ],
-    &["atelier-auth", "atelier-guest", "atelier-engine"],
+    &["atelier-auth", "atelier-guest", "atelier-engine", "atelier-far"],
     &["atelier-vm", "atelier-ssh", "atelier-e2b"],
     &["atelier-sandbox", "atelier-environment"],
     &["atelier-run"],
@@ -34,7 +34,7 @@ const LAYERS: &[&[&str]] = &[
 const ONLY: &[(&str, &[&str])] = &[
     // Of the guest it sees the client and the protocol.
     ("atelier-client", &["atelier-api", "atelier-config", "atelier-guest"]),
-    ("atelier-cli", &["atelier-api", "atelier-config", "atelier-client"]),
+    ("atelier-cli", &["atelier-api", "atelier-config", "atelier-client", "atelier-far"]),
 ];
 
 /// Heavy dependencies with the crates that may name them.

@@ -20,6 +20,10 @@ pub const EVENTS_PATH: &str = "/events";
 /// its Unix socket, so that the client can restart it.
 pub const VERSION_HEADER: &str = "atelier-version";
 
+/// The header of a client that may lose its connection and come back: a command goes on without it, and
+/// is told only of a client that says goodbye (a WebSocket's close).
+pub const LINGERS_HEADER: &str = "atelier-lingers";
+
 /// How much standard input a client sends ahead of [`ToClient::StdinTaken`], in bytes. A server
 /// that keeps so much can always go on reading, and so sees signals and a client that is gone.
 pub const STDIN_WINDOW: u64 = 1024 * 1024;

@@ -3,8 +3,9 @@
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    attach, audit, completions, config, dns, docs, doctor, env, gc, hostnames, image, init, man,
-    network, run, runtime, sandbox, serve, snapshot, status, stop, template, token, version,
+    attach, audit, completions, config, dial, dns, docs, doctor, env, gc, host, hostnames, image,
+    init, man, network, run, runtime, sandbox, serve, snapshot, status, stop, template, token,
+    version,
 };
 
 /// A self-hosted workshop for developers and AI agents.
@@ -21,6 +22,9 @@ use crate::commands::{
     after_help = BEGIN
 )]
 pub(crate) struct Cli {
+    /// Do it on this far host instead of here (`atelier host`)
+    #[arg(long, global = true, value_name = "HOST", display_order = 1000)]
+    pub on: Option<String>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -59,6 +63,9 @@ pub(crate) enum Command {
     /// List what isolates sandboxes, and what of it works on this machine
     #[command(subcommand)]
     Runtime(runtime::RuntimeCommand),
+    /// Name far hosts, machines that SSH reaches, for --on
+    #[command(subcommand)]
+    Host(host::HostCommand),
     /// Show how the control plane is
     Status(status::StatusArgs),
     /// Stop the control plane; environments go on
@@ -86,6 +93,9 @@ pub(crate) enum Command {
     Completions(completions::CompletionsArgs),
     /// Write the manual pages
     Man(man::ManArgs),
+    /// Join standard input and output with this machine's control plane, or what it leads to
+    #[command(hide = true)]
+    Dial(dial::DialArgs),
     /// Write the reference pages
     #[command(hide = true)]
     Docs(docs::DocsArgs),
@@ -94,6 +104,24 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether it is about this machine alone, and can be done on no other.
+    pub(crate) const fn is_local(&self) -> bool {
+        matches!(
+            self,
+            Self::Dns(_)
+                | Self::Host(_)
+                | Self::Config(_)
+                | Self::Init(_)
+                | Self::Serve(_)
+                | Self::Openapi
+                | Self::Completions(_)
+                | Self::Man(_)
+                | Self::Docs(_)
+                | Self::Dial(_)
+                | Self::Version(_)
+        )
+    }
+
     /// Whether the command was asked for JSON: then its errors are JSON as well.
     pub(crate) const fn json(&self) -> bool {
         match self {
@@ -107,6 +135,7 @@ impl Command {
             Self::Image(command) => command.json(),
             Self::Runtime(command) => command.json(),
             Self::Token(command) => command.json(),
+            Self::Host(command) => command.json(),
             Self::Status(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Config(args) => args.json,
@@ -120,6 +149,7 @@ impl Command {
             | Self::Init(_)
             | Self::Serve(_)
             | Self::Completions(_)
+            | Self::Dial(_)
             | Self::Man(_)
             | Self::Docs(_) => false,
         }
@@ -132,7 +162,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Sandboxes", &["sandbox", "snapshot", "template", "image", "runtime"]),
     (
         "The control plane",
-        &["status", "stop", "doctor", "gc", "config", "serve", "token", "audit", "events"],
+        &["status", "stop", "doctor", "gc", "config", "serve", "host", "token", "audit", "events"],
     ),
     ("Reference", &["openapi", "completions", "man", "version"]),
 ];
@@ -169,7 +199,7 @@ fn grouped(command: &clap::Command) -> String {
     let off = literal.render_reset();
     text.push_str(&format!(
         "{heading}Options:{plain}\n  {on}-h, --help{off}     Say this; after a command, say what it takes\n  \
-         {on}-V, --version{off}  Say the version\n\n{BEGIN}"
+         {on}-V, --version{off}  Say the version\n  {on}--on HOST{off}      Do it on a far host instead of here\n\n{BEGIN}"
     ));
     text
 }

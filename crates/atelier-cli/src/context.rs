@@ -1,5 +1,6 @@
 //! What every command starts from: the home, the control plane, the folder that the user is in.
 
+use std::cell::OnceCell;
 use std::env;
 use std::fs;
 use std::path::Path;
@@ -9,6 +10,7 @@ use atelier_client::{Client, ControlPlane, Endpoint, Starter};
 use atelier_config::{Home, env_vars};
 
 use crate::failure::Failure;
+use crate::far::Connected;
 use crate::hooks::Hooks;
 use crate::progress::working;
 use crate::spawn;
@@ -16,11 +18,19 @@ use crate::spawn;
 /// What every command starts from. Nothing is looked up before it is asked for.
 pub(crate) struct Context<'a> {
     pub hooks: &'a dyn Hooks,
+    /// The far host that commands are for.
+    pub(crate) on: Option<String>,
+    pub(crate) connected: OnceCell<Connected>,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) const fn new(hooks: &'a dyn Hooks) -> Self {
-        Self { hooks }
+    pub(crate) fn new(hooks: &'a dyn Hooks) -> Self {
+        Self { hooks, on: None, connected: OnceCell::new() }
+    }
+
+    /// The same for a far host.
+    pub(crate) fn on(self, host: Option<String>) -> Self {
+        Self { on: host, ..self }
     }
 
     /// The home folder; nothing is made.
@@ -38,6 +48,9 @@ impl<'a> Context<'a> {
         &self,
         arguments: Vec<String>,
     ) -> Result<ControlPlane<'static>, Failure> {
+        if let Some(plane) = self.far_control_plane()? {
+            return Ok(plane);
+        }
         let home = self.home()?;
         let build = self.hooks.build();
         if let Some(host) = env::var_os(env_vars::HOST).filter(|host| !host.is_empty()) {
@@ -86,12 +99,21 @@ impl<'a> Context<'a> {
         if given.as_os_str().is_empty() {
             return Err(Failure::usage("a path is empty"));
         }
-        self.project(Some(given))
+        if let Some(host) = &self.on {
+            return Err(crate::far::not_there(host, given));
+        }
+        self.here(Some(given))
     }
 
     /// The folder that says which project is meant: the one given, or the current one. It need not
-    /// be there any more.
+    /// be there any more. On a far host it is the one that stands for it there.
     pub(crate) fn project(&self, given: Option<&Path>) -> Result<HostPath, Failure> {
+        let here = self.here(given)?;
+        self.mirrored(here)
+    }
+
+    /// The same folder on this machine.
+    pub(crate) fn here(&self, given: Option<&Path>) -> Result<HostPath, Failure> {
         let folder = given.map_or_else(env::current_dir, std::path::absolute);
         folder.map(HostPath).map_err(|e| {
             let detail = format!("the current folder cannot be told: {e}");

@@ -50,6 +50,16 @@ pub trait Hooks {
     /// # Errors
     /// Why it is not valid, with line and column.
     fn project_layer(&self, folder: &Path) -> Result<Option<ProjectLayer>, Problem>;
+    /// The top folder of the project that `folder` lies in.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn project_root(&self, folder: &Path) -> Result<PathBuf, Problem>;
+    /// What of this project goes to a far host.
+    ///
+    /// # Errors
+    /// Why the project could not be looked at.
+    fn travelling(&self, folder: &Path, home: &Home) -> Result<atelier_far::Project, Problem>;
     /// Reference pages of the parts, by file name.
     fn reference_pages(&self) -> Vec<(&'static str, String)>;
     /// This machine's resolver.

@@ -10,6 +10,7 @@ mod commands;
 mod context;
 mod default_name;
 mod failure;
+mod far;
 mod hooks;
 mod inside;
 mod output;
@@ -47,6 +48,8 @@ pub fn main(hooks: &dyn Hooks) -> std::process::ExitCode {
         }
     };
     let json = cli.command.json();
-    let result = commands::dispatch(cli.command, &Context::new(hooks));
+    let context = Context::new(hooks);
+    let result = far::machine(cli.on, &cli.command)
+        .and_then(|on| commands::dispatch(cli.command, &context.on(on)));
     result.unwrap_or_else(|failure: Failure| failure.report(json)).into()
 }

@@ -54,7 +54,7 @@ pub(crate) fn become_program(program: &str, arguments: &[OsString]) -> Problem {
 }
 
 /// This program; the kernel's own link to it when the file was replaced meanwhile.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let found = env::current_exe().ok().filter(|path| path.exists());
     found.unwrap_or_else(|| PathBuf::from("/proc/self/exe"))
 }

@@ -22,6 +22,8 @@ pub struct Client {
     endpoint: Endpoint,
     version: String,
     token: Option<String>,
+    /// Whether commands go on when the connection is lost.
+    pub(crate) lingers: bool,
     /// The connection that the last call left usable.
     kept: Mutex<Option<Sender>>,
 }
@@ -31,13 +33,21 @@ impl Client {
     /// that calls over TCP carry. Nothing is connected yet.
     #[must_use]
     pub fn new(endpoint: Endpoint, version: impl Into<String>, token: Option<String>) -> Self {
-        Self { endpoint, version: version.into(), token, kept: Mutex::new(None) }
+        Self { endpoint, version: version.into(), token, lingers: false, kept: Mutex::new(None) }
+    }
+
+    /// The same, whose commands go on when the connection is lost.
+    #[must_use]
+    pub(crate) fn lingering(mut self) -> Self {
+        self.lingers = true;
+        self
     }
 
     /// The same, for a control plane of whatever version: it names none of its own.
     #[must_use]
     pub(crate) fn of_any_version(&self) -> Self {
-        Self::new(self.endpoint.clone(), "", self.token.clone())
+        let lingers = self.lingers;
+        Self { lingers, ..Self::new(self.endpoint.clone(), "", self.token.clone()) }
     }
 
     /// Where the control plane is.

@@ -16,6 +16,9 @@ use crate::{Client, ClientError, Endpoint, Events, Session, Starter, inside};
 /// How long a control plane of another version may take to go.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long another machine may be out of reach.
+const ABSENCE: Duration = Duration::from_secs(15 * 60);
+
 /// How long a control plane that went has for being replaced by whoever ended it.
 const SUCCESSION: Duration = Duration::from_secs(1);
 
@@ -24,19 +27,33 @@ const SUCCESSION: Duration = Duration::from_secs(1);
 pub struct ControlPlane<'a> {
     client: Client,
     starter: Option<Starter<'a>>,
+    far: bool,
 }
 
 impl<'a> ControlPlane<'a> {
     /// The control plane of a home: `starter` starts it when it is not there.
     #[must_use]
     pub const fn local(client: Client, starter: Starter<'a>) -> Self {
-        Self { client, starter: Some(starter) }
+        Self { client, starter: Some(starter), far: false }
     }
 
     /// A control plane that somebody else starts and stops.
     #[must_use]
     pub const fn remote(client: Client) -> Self {
-        Self { client, starter: None }
+        Self { client, starter: None, far: false }
+    }
+
+    /// A control plane on another machine, behind a socket of this one. Its commands outlive the
+    /// connection, which may be gone for a while.
+    #[must_use]
+    pub fn far(client: Client) -> Self {
+        Self { client: client.lingering(), starter: None, far: true }
+    }
+
+    /// How long a command is looked for whose connection was lost.
+    #[must_use]
+    pub const fn patience(&self) -> Duration {
+        if self.far { ABSENCE } else { PATIENCE }
     }
 
     /// Whether somebody listens. Nothing is started.
@@ -162,7 +179,8 @@ impl<'a> ControlPlane<'a> {
         if !self.is_running().await? {
             return Ok(false);
         }
-        let gone = Peer::of(self.client.endpoint()).await;
+        // At the other end of a far one's socket is a process of ours.
+        let gone = if self.far { Peer::default() } else { Peer::of(self.client.endpoint()).await };
         match self.client.call::<SystemStop>(&Nothing {}).await {
             Ok(_) | Err(ClientError::Lost(_) | ClientError::NotSent) => {}
             Err(error) => return Err(error),

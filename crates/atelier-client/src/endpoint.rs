@@ -106,7 +106,7 @@ async fn connect_unix(path: &Path) -> io::Result<UnixStream> {
 }
 
 /// The process at the other end of a Unix socket. Whoever listens there later is another one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Peer(Option<OwnedFd>);
 
 impl Peer {

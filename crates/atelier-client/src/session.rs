@@ -4,7 +4,7 @@
 use std::io;
 
 use atelier_api::API_ROOT;
-use atelier_api::session::{Chunk, RUN_PATH, Stream, ToClient, ToServer};
+use atelier_api::session::{Chunk, LINGERS_HEADER, RUN_PATH, Stream, ToClient, ToServer};
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -73,6 +73,7 @@ impl Client {
             .header(UPGRADE, "websocket")
             .header("sec-websocket-version", "13")
             .header("sec-websocket-key", &key);
+        let builder = if self.lingers { builder.header(LINGERS_HEADER, "yes") } else { builder };
         let (sender, response) = self.send(builder, Full::new(Bytes::new())).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(self.refused(sender, response).await);

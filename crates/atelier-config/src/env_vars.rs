@@ -22,6 +22,8 @@ pub const LOG: &str = "ATELIER_LOG";
 pub const LOG_FORMAT: &str = "ATELIER_LOG_FORMAT";
 /// Where the control plane is.
 pub const HOST: &str = "ATELIER_HOST";
+/// The machine that commands are for.
+pub const ON: &str = "ATELIER_ON";
 /// The key for calls over TCP.
 pub const TOKEN: &str = "ATELIER_TOKEN";
 /// What isolates new environments.
@@ -80,7 +82,7 @@ pub const NO_COLOR: &str = "NO_COLOR";
 /// Those that hold for one call: the CLI reads them and sends them with it, so a control plane
 /// that it starts must not inherit them.
 pub const PER_CALL: &[&str] =
-    &[HOST, TOKEN, RUNTIME, NETWORK, ALLOW, MEMORY, CPUS, PROCESSES, DISK, GRANTS];
+    &[HOST, ON, TOKEN, RUNTIME, NETWORK, ALLOW, MEMORY, CPUS, PROCESSES, DISK, GRANTS];
 
 const fn variable(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
     Variable { name, meaning, default }
@@ -100,6 +102,7 @@ pub const READ: &[Variable] = &[
         "the home's socket",
         "Where the control plane is: unix:/path or http://127.0.0.1:PORT. It is not started for you then.",
     ),
+    variable(ON, "this machine", "The far host that commands are for, as --on names it."),
     variable(TOKEN, "keys/api of the home", "The key that calls over TCP carry."),
     variable(RUNTIME, "host", "What isolates new environments."),
     variable(NETWORK, "open", "The network of new environments: open, none or allowlist."),

@@ -89,6 +89,16 @@ impl Home {
     pub fn seeds(&self) -> PathBuf {
         self.root.join("seeds")
     }
+    /// Machines that SSH reaches, by the names that the user gave them.
+    #[must_use]
+    pub fn hosts_file(&self) -> PathBuf {
+        self.root.join("hosts.json")
+    }
+    /// What is kept for them: connections, names, what was applied.
+    #[must_use]
+    pub fn far(&self) -> PathBuf {
+        self.root.join("far")
+    }
     /// Files that were sent for templates, until they are built.
     #[must_use]
     pub fn uploads(&self) -> PathBuf {

@@ -22,6 +22,20 @@ use crate::workspace::{LayerMode, Mode, Workspace};
 /// The ignore file of projects: what is not copied into environments.
 pub const IGNORE_FILE: &str = ".atelierignore";
 
+/// What of a project no environment gets: paths below its root, folders with all that is in them.
+///
+/// # Errors
+/// When the project cannot be read.
+pub fn left_out(project: &Project, home: &Home) -> Result<Vec<Vec<u8>>> {
+    let home = rustix::fs::stat(home.root()).map(|s| (s.st_dev, s.st_ino));
+    let options = ScanOptions {
+        exclude: home.into_iter().collect(),
+        ignore_file: Some(IGNORE_FILE),
+        ..ScanOptions::default()
+    };
+    Ok(scan(&project.root, &options)?.ignored)
+}
+
 /// Makes a workspace of `project` in the new folder `layer_dir`. Until it is whole it has another
 /// name; a killed process leaves nothing that [`Workspace::load`] finds.
 ///

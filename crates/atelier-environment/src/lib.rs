@@ -30,7 +30,7 @@ pub use changes::{Change, Diff, DiffOptions, Status, diff};
 pub use config::{
     ByteSize, Config, Copy, FILE_NAME, Files, Network, Render, Replace, Resources, template,
 };
-pub use create::{IGNORE_FILE, create_workspace, remove_layers};
+pub use create::{IGNORE_FILE, create_workspace, left_out, remove_layers};
 pub use error::{Conflict, Error, Result};
 pub use files::beneath::open_tree;
 pub use files::remove::disk_usage;

@@ -7,12 +7,13 @@ mod logs;
 use std::sync::Arc;
 
 use atelier_api::env::place;
-use atelier_api::session::{EXEC_NAME, RUN_NAME, ServiceStart, ToClient, ToServer};
+use atelier_api::session::{EXEC_NAME, LINGERS_HEADER, RUN_NAME, ServiceStart, ToClient, ToServer};
 use atelier_api::{Effect, ExitCode, Problem};
 use atelier_auth::Caller;
 use atelier_run::{Attached, Ended};
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -35,17 +36,19 @@ const LARGEST: usize = 16 << 20;
 pub(crate) async fn upgrade(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     socket: WebSocketUpgrade,
 ) -> Response {
     if let Err(denied) = caller.authorise(RUN_NAME, Effect::Change, app.owner) {
         return problem(&denied.into()).into_response();
     }
     let sessions = app.sessions.clone();
-    let session = move |socket| sessions.track_future(converse(app, caller, socket));
+    let lingers = headers.contains_key(LINGERS_HEADER);
+    let session = move |socket| sessions.track_future(converse(app, caller, lingers, socket));
     socket.max_message_size(LARGEST).on_upgrade(session).into_response()
 }
 
-async fn converse(app: Arc<App>, caller: Caller, socket: WebSocket) {
+async fn converse(app: Arc<App>, caller: Caller, lingers: bool, socket: WebSocket) {
     let (mut sink, mut source) = socket.split();
     if app.stop.is_cancelled() {
         say(&mut sink, &ToClient::GoingAway {}).await;
@@ -53,7 +56,7 @@ async fn converse(app: Arc<App>, caller: Caller, socket: WebSocket) {
         return;
     }
     let result = match first(&mut source).await {
-        Ok(hello) => serve(&app, &caller, hello, &mut sink, &mut source).await,
+        Ok(hello) => serve(&app, &caller, lingers, hello, &mut sink, &mut source).await,
         Err(problem) => Err(problem),
     };
     if let Err(problem) = result {
@@ -74,6 +77,7 @@ async fn first(source: &mut Source) -> Result<ToServer, Problem> {
 async fn serve(
     app: &Arc<App>,
     caller: &Caller,
+    lingers: bool,
     hello: ToServer,
     sink: &mut Sink,
     source: &mut Source,
@@ -90,13 +94,15 @@ async fn serve(
                     say(sink, &word).await;
                     return Ok(());
                 }
-                command(app, attached, false, sink, source).await
+                let manner = Manner { leave: false, lingers };
+                command(app, attached, manner, sink, source).await
             })
             .await
         }
         ToServer::Attach(attach) => {
             let attached = app.workshop.attach(&attach).await?;
-            command(app, attached, attach.leave, sink, source).await
+            let manner = Manner { leave: attach.leave, lingers };
+            command(app, attached, manner, sink, source).await
         }
         ToServer::Exec(start) => {
             let subject = place(&start.env, &start.project);
@@ -117,11 +123,20 @@ fn started(attached: &Attached) -> ToClient {
     }
 }
 
+/// What becomes of a command whose client is gone.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    /// It goes on.
+    leave: bool,
+    /// It goes on when the client did not say that it goes: it may come back.
+    lingers: bool,
+}
+
 /// A command of an environment and its user, to the end of either.
 async fn command(
     app: &Arc<App>,
     mut attached: Attached,
-    leave: bool,
+    manner: Manner,
     sink: &mut Sink,
     source: &mut Source,
 ) -> Result<(), Problem> {
@@ -134,9 +149,10 @@ async fn command(
             say(sink, &exit(ended)).await;
         }
         End::Left(Left::Detached) => app.workshop.leave(attached).await,
-        End::Left(Left::Gone) if leave => app.workshop.leave(attached).await,
+        End::Left(Left::Lost) if manner.lingers => app.workshop.leave(attached).await,
+        End::Left(_) if manner.leave => app.workshop.leave(attached).await,
         // The terminal is gone: as with ssh, the command is told.
-        End::Left(Left::Gone) => app.workshop.abandon(attached).await?,
+        End::Left(_) => app.workshop.abandon(attached).await?,
         End::Stopping => say(sink, &ToClient::GoingAway {}).await,
     }
     Ok(())

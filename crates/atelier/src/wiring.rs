@@ -85,6 +85,18 @@ impl Hooks for Wiring {
         Ok(Some(ProjectLayer { path, layer: layer(&config), commands: config.commands }))
     }
 
+    fn project_root(&self, folder: &Path) -> Result<PathBuf, Problem> {
+        Ok(project(folder)?.root)
+    }
+
+    fn travelling(&self, folder: &Path, home: &Home) -> Result<atelier_far::Project, Problem> {
+        let project = project(folder)?;
+        let ignored = atelier_environment::left_out(&project, home)?;
+        let outside = project.git.filter(|git| !git.is_inside(&project.root));
+        let repository = outside.map(|git| (git.git_dir, git.common_dir));
+        Ok(atelier_far::Project { root: project.root, ignored, repository })
+    }
+
     fn reference_pages(&self) -> Vec<(&'static str, String)> {
         reference::pages()
     }

@@ -23,7 +23,7 @@ pub(crate) struct ConfigArgs {
 /// Shows them.
 pub(crate) fn run(args: &ConfigArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let home = context.home()?;
-    let folder = context.project(args.project.project.as_deref())?;
+    let folder = context.here(args.project.project.as_deref())?;
     let project = context.hooks.project_layer(folder.as_path())?;
     let env = |name: &str| std::env::var_os(name);
     let rows = Settings::load(&home, project.as_ref(), env, Layer::default())?.rows();

@@ -87,12 +87,12 @@ fn down(problem: &Problem) -> Check {
     }
 }
 
-fn verdict(checks: &[Check]) -> u8 {
+pub(crate) fn verdict(checks: &[Check]) -> u8 {
     let failed = checks.iter().any(|check| check.verdict == Verdict::Failed);
     if failed { ExitCode::Configuration.code() } else { ExitCode::Done.code() }
 }
 
-fn text(checks: &[Check], paint: Paint) -> String {
+pub(crate) fn text(checks: &[Check], paint: Paint) -> String {
     let mut text = String::new();
     for check in checks {
         let mark = match check.verdict {

@@ -24,7 +24,7 @@ pub(crate) struct InitArgs {
 
 /// Writes it.
 pub(crate) fn run(args: &InitArgs, context: &Context<'_>) -> Result<u8, Failure> {
-    let folder = context.project(args.project.project.as_deref())?;
+    let folder = context.here(args.project.project.as_deref())?;
     let (path, text) = context.hooks.init_template(folder.as_path())?;
     write(&path, &text, args.force).map_err(|error| failed(&path, &error))?;
     print(format!("wrote {}\n", path.display()))?;

@@ -4,12 +4,14 @@ pub(crate) mod attach;
 pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod dial;
 pub(crate) mod dns;
 pub(crate) mod docs;
 pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod events;
 pub(crate) mod gc;
+pub(crate) mod host;
 pub(crate) mod hostnames;
 pub(crate) mod image;
 pub(crate) mod init;
@@ -47,6 +49,8 @@ pub(crate) fn dispatch(command: Command, context: &Context<'_>) -> Result<u8, Fa
         Command::Template(command) => template::dispatch(&command, context),
         Command::Runtime(command) => runtime::dispatch(&command, context),
         Command::Token(command) => token::dispatch(&command, context),
+        Command::Host(command) => host::dispatch(&command, context),
+        Command::Dial(args) => dial::run(&args, context),
         Command::Status(args) => status::run(&args, context),
         Command::Stop(args) => stop::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),

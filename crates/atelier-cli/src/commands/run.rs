@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::default_name;
 use crate::failure::Failure;
 use crate::run::{Manner, Task, Terminals, drive, size};
-use crate::variables::{VariableArgs, inherited};
+use crate::variables::VariableArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -102,24 +102,25 @@ fn start(
     terminals: Terminals,
     terminal: bool,
 ) -> Result<RunStart, Failure> {
-    let project = context.project(args.project.project.as_deref())?;
+    let folder = context.here(args.project.project.as_deref())?;
+    let folder = folder.as_path();
     let command = match &args.script {
-        Some(name) => script(name, &args.command, context, project.as_path())?,
+        Some(name) => script(name, &args.command, context, folder)?,
         None => args.command.clone(),
     };
     Ok(RunStart {
-        env: environment(args, project.as_path())?,
+        env: environment(args, folder)?,
         command: command.into_iter().map(|word| HostPath(PathBuf::from(word))).collect(),
         options: args.options.options()?,
         variables: args.variables.collect()?,
-        inherited: inherited(terminal),
+        inherited: context.inherited(terminal),
         terminal: terminal.then(size),
         stdin: !args.no_stdin && !args.detach && terminals.has_input(),
         detach: args.detach,
         remove: args.rm,
         new: args.new,
         services: (!args.no_up).then(|| args.up.options()),
-        project,
+        project: context.sent(folder, args.verbose)?,
     })
 }
 

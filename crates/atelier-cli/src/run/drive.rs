@@ -16,9 +16,6 @@ use super::terminal::RawMode;
 use crate::failure::Failure;
 use crate::output::{note, print};
 
-/// How long a command is looked for whose connection was lost.
-const PATIENCE: Duration = Duration::from_secs(15);
-
 /// How much is said beside the command's output.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manner {
@@ -197,7 +194,7 @@ impl Run {
         let Some(back) = self.task.back.clone() else { return Err(lost_for_ever()) };
         let first =
             ToServer::Attach(RunAttach { pid: Some(pid), offset: Some(self.position), ..back });
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + plane.patience();
         let attempts = async {
             loop {
                 match plane.session(&first).await {

@@ -52,6 +52,8 @@ pub(crate) struct Scan {
     /// When the scan began, nanoseconds since 1970.
     pub started: i64,
     pub skipped: Vec<Skipped>,
+    /// What ignore files and options leave out: files, and folders with all that is in them.
+    pub ignored: Vec<Vec<u8>>,
 }
 
 /// Nanoseconds since 1970.
@@ -85,6 +87,7 @@ struct State {
     skipped: Vec<Skipped>,
     /// Folders that come only with something in them.
     bare: HashSet<Vec<u8>>,
+    ignored: Vec<Vec<u8>>,
     failed: Option<(Vec<u8>, Errno)>,
 }
 
@@ -124,7 +127,9 @@ pub(crate) fn scan(root: &Path, options: &ScanOptions) -> Result<Scan> {
     let mut entries = Vec::with_capacity(state.listings.iter().map(Vec::len).sum());
     flatten(state.listings, &mut entries);
     drop_bare(&state.bare, &mut entries);
-    Ok(Scan { root: Entry::new(Vec::new(), &stat), entries, started, skipped: state.skipped })
+    let root = Entry::new(Vec::new(), &stat);
+    let (skipped, ignored) = (state.skipped, state.ignored);
+    Ok(Scan { root, entries, started, skipped, ignored })
 }
 
 /// Puts the listings one below the other, each folder followed by what it holds.
@@ -227,6 +232,7 @@ impl Shared<'_> {
         }
         state.listings[task.id] = listing;
         state.skipped.extend(found.skipped);
+        state.ignored.extend(found.ignored);
     }
 
     /// Everything in one folder, sorted by name.
@@ -256,6 +262,7 @@ impl Shared<'_> {
         if found.rules.as_ref().is_some_and(|r| r.is_ignored(&entry.path, is_dir))
             || (is_dir && self.options.exclude.contains(&(entry.dev, entry.ino)))
         {
+            found.ignored.push(entry.path);
             return;
         }
         let verdict = self.options.policy.as_ref().map(|p| p.judge(&entry.path, is_dir, zone));
@@ -279,6 +286,7 @@ struct Found {
     /// Each with what holds below it, when it is a folder and there is a policy.
     entries: Vec<(Entry, Option<Zone>)>,
     skipped: Vec<Skipped>,
+    ignored: Vec<Vec<u8>>,
     rules: Option<Arc<Rules>>,
 }
 

@@ -48,7 +48,10 @@ pub(super) enum End {
 
 /// How a client left.
 pub(super) enum Left {
+    /// It said so.
     Gone,
+    /// Its connection ended.
+    Lost,
     Detached,
 }
 
@@ -141,7 +144,7 @@ async fn receive(
             tracing::debug!(detail = problem.detail, "not taken");
         }
     }
-    Left::Gone
+    Left::Lost
 }
 
 /// Our own client keeps to the window, and this never waits for it; another one's input must not

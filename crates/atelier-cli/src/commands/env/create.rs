@@ -31,7 +31,8 @@ pub(crate) struct CreateArgs {
 pub(crate) fn run(args: &CreateArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let mut options = args.options.options()?;
     options.variables = args.variables.collect()?;
-    let project = context.project(args.project.project.as_deref())?;
+    let folder = context.here(args.project.project.as_deref())?;
+    let project = context.sent(folder.as_path(), false)?;
     let input = EnvCreateInput { env: args.env.clone(), project, options };
     let plane = context.control_plane()?;
     let made = context.wait(async { Ok(plane.call::<EnvCreate>(&input).await?) })?;
