@@ -40,7 +40,7 @@ need_for_building() {
 # What the tests use besides: the real engines, and clients to try them with.
 need_for_tests() {
     need python3=python3 node=nodejs npm=npm debootstrap=debootstrap mkfs.ext4=e2fsprogs ip=iproute2 setpriv=util-linux ps=procps \
-        busybox=busybox-static docker-registry=docker-registry ssh=openssh-client rsync=rsync \
+        busybox=busybox-static docker-registry=docker-registry ssh=openssh-client sshd=openssh-server rsync=rsync \
         buildah=buildah mkfs.erofs=erofs-utils htpasswd=apache2-utils newuidmap=uidmap \
         qemu-system-x86_64=qemu-system-x86 runsc=runsc kmod=kmod curl=curl openssl=openssl \
         dockerd=docker.io iptables=iptables dig=bind9-dnsutils unzip=unzip

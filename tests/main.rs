@@ -11,6 +11,7 @@ mod dns;
 mod e2b;
 mod env;
 mod examples;
+mod far;
 mod faults;
 mod hostnames;
 mod image;

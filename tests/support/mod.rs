@@ -3,6 +3,7 @@
 mod chaos;
 mod engine;
 mod escape;
+mod far;
 mod http;
 mod image;
 mod leaks;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 pub use chaos::{Dice, kill_control_plane, leave_job, serving};
 pub use engine::{ask_engine, containers, containers_at, send_engine, tell_engine};
 pub use escape::{all_refused, helper};
+pub use far::FarHost;
 pub use http::{ask, connect, raw, send};
 pub use leaks::Traces;
 pub use own_engine::OwnEngine;

@@ -320,6 +320,30 @@ pub struct EnvRecreateInput {
     pub force: bool,
 }
 
+/// Input of [`EnvExport`].
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct EnvExportInput {
+    /// The environment's name.
+    pub env: Name,
+    /// A folder in the project.
+    pub project: HostPath,
+    /// Files that git ignores as well.
+    #[serde(default)]
+    pub all: bool,
+}
+
+/// What [`EnvExport`] wrote.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Exported {
+    /// The environment's id.
+    pub id: String,
+    /// A folder with what changed paths were (`old`) and what they became (`new`). It is written anew
+    /// each time, and goes with the environment.
+    pub folder: HostPath,
+    /// What no change can hold.
+    pub notes: Vec<String>,
+}
+
 /// Input of [`EnvRemove`].
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct EnvRemoveInput {
@@ -426,6 +450,11 @@ operation! {
     /// Makes an environment anew under its name, with files from the project as it is now.
     EnvRecreate: "env.recreate" Post "/environments/{env}/recreate" Change
     (EnvRecreateInput) -> Environment, |i| place(&i.env, &i.project)
+}
+operation! {
+    /// Writes an environment's changes into a folder, from which another machine can fetch them.
+    EnvExport: "env.export" Post "/environments/{env}/export" Change
+    (EnvExportInput) -> Exported, |i| place(&i.env, &i.project)
 }
 operation! {
     /// Stops an environment's sandbox and every command in it; files are kept.

@@ -2,8 +2,8 @@
 
 use crate::Operation;
 use crate::env::{
-    EnvApply, EnvCreate, EnvDiff, EnvList, EnvLogs, EnvRecreate, EnvRemove, EnvShow, EnvStop,
-    EnvSync, EnvUnapplied,
+    EnvApply, EnvCreate, EnvDiff, EnvExport, EnvList, EnvLogs, EnvRecreate, EnvRemove, EnvShow,
+    EnvStop, EnvSync, EnvUnapplied,
 };
 use crate::gc::SystemGc;
 use crate::hostname::{DnsStatus, HostnamesAdd, HostnamesList, HostnamesRemove};
@@ -50,6 +50,7 @@ pub fn visit_all(visitor: &mut impl Visitor) {
         EnvUnapplied,
         EnvSync,
         EnvRecreate,
+        EnvExport,
         EnvStop,
         EnvRemove,
         EnvLogs,

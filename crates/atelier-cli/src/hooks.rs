@@ -60,6 +60,15 @@ pub trait Hooks {
     /// # Errors
     /// Why the project could not be looked at.
     fn travelling(&self, folder: &Path, home: &Home) -> Result<atelier_far::Project, Problem>;
+    /// Brings an environment's changes back that were fetched from a far host into `folder`.
+    ///
+    /// # Errors
+    /// As `env.apply`.
+    fn bring_back(
+        &self,
+        folder: &Path,
+        input: &atelier_api::env::EnvApplyInput,
+    ) -> Result<atelier_api::env::Applied, Problem>;
     /// Reference pages of the parts, by file name.
     fn reference_pages(&self) -> Vec<(&'static str, String)>;
     /// This machine's resolver.

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::files::beneath::open_root;
 use crate::files::data::Copier;
 use crate::files::remove::remove_tree;
-use crate::files::scan::now;
+use crate::files::scan::{ScanOptions, now, scan};
 use crate::project::Project;
 use crate::recipe::{Recipe, Source};
 use crate::snapshot::{Lower, Taker, write_all};

@@ -23,7 +23,7 @@ mod snapshot;
 mod sync;
 mod workspace;
 
-pub use apply::{Applied, ApplyOptions, Branch, apply, recover_apply, unapplied};
+pub use apply::{Applied, ApplyOptions, Branch, apply, carried, export, recover_apply, unapplied};
 pub use base::gc::{Collected, gc_bases, gc_leftovers};
 pub use branches::arrived;
 pub use changes::{Change, Diff, DiffOptions, Status, diff};

@@ -79,6 +79,33 @@ impl Far {
         format!("ATELIER_HOME={} exec {}", quote::shell(&self.facts.home), line.join(" "))
     }
 
+    /// Makes commits in a repository there those of whom git here takes for the user of `here`. Where
+    /// git here does not know, the host's own settings hold.
+    ///
+    /// # Errors
+    /// Those of a connection.
+    pub fn commit_as(&self, here: &Path, there: &Path) -> Result<()> {
+        let there = quote::shell(&there.to_string_lossy());
+        let set = |key| {
+            let value = ssh::git_setting(here, key)?;
+            Some(format!("git -C {there} config {key} {}; ", quote::shell(&value)))
+        };
+        let script: String = ["user.name", "user.email"].into_iter().filter_map(set).collect();
+        if !script.is_empty() {
+            self.ssh.run(&script, std::process::Stdio::null())?;
+        }
+        Ok(())
+    }
+
+    /// Takes a branch of a repository there into one here, by git itself.
+    ///
+    /// # Errors
+    /// [`FarError::There`] with what git said.
+    pub fn fetch_branch(&self, from: &Path, into: &Path, branch: &str) -> Result<()> {
+        let said = self.ssh.git_fetch(from, into, branch)?;
+        said.map_err(|said| FarError::there(&self.ssh.host().name, "fetching the branch", &said))
+    }
+
     /// Where the mirror of a project of this machine lies there.
     #[must_use]
     pub fn mirror(&self, project: &Path) -> PathBuf {

@@ -180,10 +180,36 @@ impl Ssh {
         std::iter::once("ssh".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
     }
 
-    /// What `GIT_SSH_COMMAND` says.
-    #[must_use]
-    pub fn for_git(&self) -> String {
-        self.line(quote::shell)
+    /// Has git fetch a branch that is new here. The inner result is git's own failure.
+    pub(crate) fn git_fetch(
+        &self,
+        from: &Path,
+        into: &Path,
+        branch: &str,
+    ) -> Result<std::result::Result<(), String>> {
+        let mut repository = OsString::from(&self.host.ssh);
+        repository.push(":");
+        repository.push(from);
+        let done = Command::new("git")
+            .args([
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-recurse-submodules",
+                "--no-write-fetch-head",
+            ])
+            .arg(repository)
+            .arg(format!("refs/heads/{branch}:refs/heads/{branch}"))
+            .env("GIT_SSH_COMMAND", self.line(quote::shell))
+            // What the host offers is checked like what a stranger pushes.
+            .envs([("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "fetch.fsckObjects")])
+            .env("GIT_CONFIG_VALUE_0", "true")
+            .current_dir(into)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| FarError::Program { program: "git", source })?;
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        Ok(if done.status.success() { Ok(()) } else { Err(said) })
     }
 
     /// Runs a script there, in a POSIX shell whatever the user's own is, to its end.
@@ -235,6 +261,14 @@ impl Ssh {
         // Where there is none, there is nothing to end.
         let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
+}
+
+/// A setting of git in a folder here.
+pub(crate) fn git_setting(folder: &Path, key: &str) -> Option<String> {
+    let mut command = Command::new("git");
+    let asked = command.args(["config", "--get", key]).current_dir(folder).output().ok()?;
+    let value = String::from_utf8(asked.stdout).ok()?.trim().to_owned();
+    (asked.status.success() && !value.is_empty()).then_some(value)
 }
 
 fn no_ssh(source: io::Error) -> FarError {

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use atelier_api::env::{
-    Applied, Diff, EnvApplyInput, EnvDiffInput, EnvRef, FileChange, FileStatus, Unapplied,
+    Applied, Diff, EnvApplyInput, EnvDiffInput, EnvExportInput, EnvRef, Exported, FileChange,
+    FileStatus, Unapplied,
 };
 use atelier_api::{HostPath, Problem};
-use atelier_environment::{ApplyOptions, Change, DiffOptions, Status};
+use atelier_environment::{ApplyOptions, Change, DiffOptions, Skipped, Status};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
@@ -85,6 +86,25 @@ impl Workshop {
         .await
     }
 
+    /// Writes the changes where another machine can fetch them.
+    ///
+    /// # Errors
+    /// `env.not_found`, or what keeps the layers from being read or the folder from being written.
+    pub async fn export(self: &Arc<Self>, input: EnvExportInput) -> Result<Exported, Problem> {
+        let project = self.project(&input.project).await?;
+        let _guard = self.lock(&project, &input.env).await;
+        let record = self.get(&input.project, &input.env).await?;
+        let id = record.id.to_string();
+        let folder = self.home.environments().join(&id).join("export");
+        self.with_layers(record, move |record| {
+            let options = DiffOptions { all: input.all };
+            let skipped =
+                atelier_environment::export(&record.workspace, &record.project, options, &folder)?;
+            Ok(Exported { id, folder: HostPath(folder), notes: left_out(&skipped) })
+        })
+        .await
+    }
+
     /// Reads an environment's layers on a thread that may wait for the disk.
     pub(crate) async fn with_layers<T: Send + 'static>(
         self: &Arc<Self>,
@@ -117,9 +137,14 @@ fn change(change: &Change) -> FileChange {
     }
 }
 
-fn applied(done: atelier_environment::Applied, to_branch: bool) -> Applied {
-    let mut notes: Vec<String> =
-        done.skipped.iter().map(|s| format!("{} was left out: {}", s.path, s.why)).collect();
+fn left_out(skipped: &[Skipped]) -> Vec<String> {
+    skipped.iter().map(|s| format!("{} was left out: {}", s.path, s.why)).collect()
+}
+
+/// What was brought back, as the API says it.
+#[must_use]
+pub fn applied(done: atelier_environment::Applied, to_branch: bool) -> Applied {
+    let mut notes = left_out(&done.skipped);
     if done.changed.is_empty() {
         notes.push(match (done.unchanged, to_branch) {
             (0, true) => "there is nothing to commit, so no branch was made".into(),

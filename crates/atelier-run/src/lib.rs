@@ -30,6 +30,7 @@ mod workshop;
 
 pub use atelier_engine::Surroundings;
 pub use attach::{Attached, Ended, GuestInput, Input, Output};
+pub use changes::applied;
 pub use events::Hub;
 pub use options::Defaults;
 pub use reconcile::restore;

@@ -8,8 +8,8 @@ use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 
 use atelier_api::env::{
-    EnvApply, EnvCreate, EnvDiff, EnvList, EnvLogs, EnvRecreate, EnvRemove, EnvShow, EnvStop,
-    EnvSync, EnvUnapplied,
+    EnvApply, EnvCreate, EnvDiff, EnvExport, EnvList, EnvLogs, EnvRecreate, EnvRemove, EnvShow,
+    EnvStop, EnvSync, EnvUnapplied,
 };
 use atelier_api::gc::SystemGc;
 use atelier_api::hostname::{DnsStatus, HostnamesAdd, HostnamesList, HostnamesRemove};
@@ -101,6 +101,7 @@ fn table() -> Table {
     table.bind::<EnvUnapplied, _>(|app, i| async move { app.workshop.unapplied(i).await });
     table.bind::<EnvSync, _>(|app, i| async move { app.workshop.sync(i).await });
     table.bind::<EnvRecreate, _>(|app, i| async move { app.workshop.recreate(i).await });
+    table.bind::<EnvExport, _>(|app, i| async move { app.workshop.export(i).await });
     table.bind::<EnvStop, _>(|app, i| async move { app.workshop.stop(i).await });
     table.bind::<EnvRemove, _>(|app, i| async move { app.workshop.remove(i).await });
     table.bind::<EnvLogs, _>(|app, i| async move { app.workshop.logs(i).await });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use atelier_api::env::NetworkMode;
+use atelier_api::env::{Applied, EnvApplyInput, NetworkMode};
 use atelier_api::system::Check;
 use atelier_api::{ExitCode, Problem};
 use atelier_cli::{Authorities, Hooks, Resolver, ServeOptions};
@@ -95,6 +95,19 @@ impl Hooks for Wiring {
         let outside = project.git.filter(|git| !git.is_inside(&project.root));
         let repository = outside.map(|git| (git.git_dir, git.common_dir));
         Ok(atelier_far::Project { root: project.root, ignored, repository })
+    }
+
+    fn bring_back(&self, folder: &Path, input: &EnvApplyInput) -> Result<Applied, Problem> {
+        let project = project(input.project.as_path())?;
+        let workspace = atelier_environment::carried(folder, &project);
+        // What git ignores was left out where the changes come from.
+        let options = atelier_environment::ApplyOptions {
+            all: true,
+            dry_run: input.dry_run,
+            ..atelier_environment::ApplyOptions::default()
+        };
+        let done = atelier_environment::apply(&workspace, &project, &options)?;
+        Ok(atelier_run::applied(done, false))
     }
 
     fn reference_pages(&self) -> Vec<(&'static str, String)> {

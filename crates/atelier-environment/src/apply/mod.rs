@@ -5,11 +5,13 @@
 //! - `plan` decides for each path: take it, merge it, leave it, or refuse.
 //! - `transaction` changes the working tree, wholly or not at all.
 //! - `remembered` keeps what was brought back before, as the base of the next merge.
+//! - `carried` takes an environment's changes to another machine.
 //! - `branch` makes commits without touching the working tree.
 //! - `unrender` says changes in rendered files of the project's own files.
 //! - `unapplied` says what was not brought back yet.
 
 mod branch;
+mod carried;
 mod objects;
 mod plan;
 mod remembered;
@@ -21,6 +23,7 @@ mod unrender;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+pub use carried::{carried, export};
 use rustix::fs::{FlockOperation, flock};
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -3,6 +3,7 @@
 use atelier_api::env::{Applied, EnvApply, EnvApplyInput};
 use clap::Args;
 
+use super::back;
 use crate::args::EnvArg;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -34,17 +35,18 @@ pub(crate) struct ApplyArgs {
 
 /// Applies them.
 pub(crate) fn run(args: &ApplyArgs, context: &Context<'_>) -> Result<u8, Failure> {
-    let reference = args.env.reference(context)?;
     let input = EnvApplyInput {
-        env: reference.env,
-        project: reference.project,
+        env: args.env.env.clone(),
+        project: context.here(args.env.project.project.as_deref())?,
         branch: args.branch.clone(),
         message: args.message.clone(),
         all: args.all,
         dry_run: args.dry_run,
     };
-    let plane = context.control_plane()?;
-    let applied = context.wait(async { Ok(plane.call::<EnvApply>(&input).await?) })?;
+    let applied = match context.far()? {
+        Some(connected) => back::bring(context, connected, input)?,
+        None => context.call::<EnvApply>(&input)?,
+    };
     if args.json {
         print_json(&applied)?;
         return Ok(0);

@@ -1,6 +1,7 @@
 //! `atelier env`: environments, one verb a file.
 
 mod apply;
+mod back;
 mod create;
 mod diff;
 mod down;
