@@ -1,6 +1,7 @@
 //! What can be wrong with a far host is told apart, by code and in words.
 
 use std::fs;
+use std::process::Command;
 
 use super::Pair;
 use crate::support::{FarHost, Lab};
@@ -69,12 +70,13 @@ fn a_full_disk_there_is_named() {
     let small = pair.far.user_home().join("small");
     fs::create_dir(&small).unwrap();
     let mount = ["-t", "tmpfs", "-o", "size=1m", "none"];
-    assert!(pair.far.command("mount").args(mount).arg(&small).status().unwrap().success());
+    assert!(Command::new("mount").args(mount).arg(&small).status().unwrap().success());
     let known = format!("UserKnownHostsFile={}", pair.far.known_hosts().display());
     let (at, key) = (format!("root@{}", pair.far.address), pair.far.key().display().to_string());
     let home = small.display().to_string();
     pair.lab.ok(&["host", "add", "tiny", &at, "-i", &key, "-o", &known, "--home", &home]);
     let (code, name, detail) = fails(&pair.lab, "tiny");
+    assert!(Command::new("umount").arg(&small).status().unwrap().success());
     assert_eq!((code, name.as_str()), (1, "far.disk_full"), "{detail}");
 }
 

@@ -3,6 +3,7 @@
 
 mod errors;
 mod line;
+mod names;
 mod work;
 
 use crate::support::{FarHost, Lab};

@@ -18,7 +18,7 @@ fn engine() -> String {
 }
 
 /// The Compose program.
-fn compose() -> String {
+pub(super) fn compose() -> String {
     std::env::var("ATELIER_TEST_COMPOSE").unwrap_or_else(|_| {
         panic!("no Docker Compose: run scripts/test, or name its program in ATELIER_TEST_COMPOSE")
     })
@@ -48,7 +48,7 @@ impl Lab {
     }
 
     fn serve_with_engine_at(&mut self, address: &str) {
-        image(self, address);
+        image(&self.user_home(), address);
         self.variables = vec![
             ("ATELIER_ENGINE", address.to_owned()),
             ("ATELIER_COMPOSE", compose()),
@@ -123,13 +123,13 @@ fn subnets() -> String {
     format!("10.{}.{}.0/20", 64 + number / 16, number % 16 * 16)
 }
 
-/// Sees to it that the engine has the image.
-fn image(lab: &Lab, address: &str) {
+/// Sees to it that an engine has the image, by way of a folder of the test's own.
+pub(super) fn image(folder: &Path, address: &str) {
     let there = curl_at(address, &["--fail"], &format!("/images/{IMAGE}/json")).output().unwrap();
     if there.status.success() {
         return;
     }
-    let root = lab.user_home().join("image");
+    let root = folder.join("image");
     fs::create_dir_all(root.join("bin")).unwrap();
     let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|p| Path::new(p).exists());
     let busybox = busybox.expect("busybox is missing: apt-get install busybox-static");
@@ -139,7 +139,7 @@ fn image(lab: &Lab, address: &str) {
         symlink("busybox", root.join("bin").join(program)).unwrap();
     }
     fs::create_dir(root.join("tmp")).unwrap();
-    let archive = lab.user_home().join("image.tar");
+    let archive = folder.join("image.tar");
     let tar = Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&root).arg(".").status();
     assert!(tar.unwrap().success());
     let (repo, tag) = IMAGE.split_once(':').unwrap();

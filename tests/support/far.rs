@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use super::{Lab, PATIENCE};
+use super::{Lab, PATIENCE, engine};
 
 /// The far machine.
 pub struct FarHost {
     folder: tempfile::TempDir,
     namespace: String,
-    pub near: Ipv4Addr,
     pub address: Ipv4Addr,
     sshd: Child,
     engine: Option<Child>,
@@ -52,7 +51,7 @@ impl FarHost {
         }
         fs::create_dir_all("/run/sshd").unwrap();
         let sshd = serve(folder.path(), &namespace, address);
-        Self { folder, namespace, near, address, sshd, engine: None }
+        Self { folder, namespace, address, sshd, engine: None }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -97,9 +96,7 @@ impl FarHost {
 
     /// A program on that machine.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
-        // With its view of mounts too, which `ip netns exec` makes for each program.
-        let mut command = Command::new("nsenter");
-        command.args(["--mount", "--net", "--target", &self.sshd.id().to_string()]);
+        let mut command = enter(&self.namespace);
         command.arg(program.as_ref());
         command.env("HOME", self.user_home()).env("ATELIER_HOME", self.home()).stdin(Stdio::null());
         command
@@ -121,7 +118,7 @@ impl FarHost {
     }
 
     /// Starts a container engine there and makes it the one of its Atelier.
-    pub fn start_engine(&mut self, compose: &str) -> String {
+    pub fn start_engine(&mut self) {
         let folder = self.folder.path().to_owned();
         let at = |name: &str| folder.join(name).display().to_string();
         let address = format!("unix://{}", at("docker.sock"));
@@ -151,11 +148,12 @@ impl FarHost {
             assert!(began.elapsed() < PATIENCE, "the engine does not start: {log}");
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
-        let services = format!("services:\n  engine: {address}\n  compose: {compose}\n");
+        let services =
+            format!("services:\n  engine: {address}\n  compose: {}\n", engine::compose());
         let path = self.home().join("config.yaml");
         let text = fs::read_to_string(&path).unwrap() + &services;
         fs::write(path, text).unwrap();
-        address
+        engine::image(&self.user_home(), &address);
     }
 }
 
@@ -166,6 +164,13 @@ fn walk(folder: &Path, depth: u32) -> Vec<PathBuf> {
     }
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| walk(&path, depth - 1)).collect()
+}
+
+/// The network alone: `ip netns exec` would take the control groups out of sight.
+fn enter(namespace: &str) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net=/run/netns/{namespace}"));
+    command
 }
 
 /// Keys, settings and the server itself.
@@ -192,8 +197,8 @@ fn serve(folder: &Path, namespace: &str, address: Ipv4Addr) -> Child {
     );
     fs::write(folder.join("sshd_config"), config).unwrap();
     let log = fs::File::create(folder.join("sshd.log")).unwrap();
-    let sshd = Command::new("ip")
-        .args(["netns", "exec", namespace, "/usr/sbin/sshd", "-D", "-e", "-f", &at("sshd_config")])
+    let sshd = enter(namespace)
+        .args(["/usr/sbin/sshd", "-D", "-e", "-f", &at("sshd_config")])
         .stdin(Stdio::null())
         .stderr(log)
         .spawn()

@@ -5,6 +5,7 @@
 
 pub mod env;
 mod exit;
+pub mod far;
 pub mod gc;
 pub mod hostname;
 pub mod image;

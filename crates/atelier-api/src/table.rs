@@ -5,6 +5,7 @@ use crate::env::{
     EnvApply, EnvCreate, EnvDiff, EnvExport, EnvList, EnvLogs, EnvRecreate, EnvRemove, EnvShow,
     EnvStop, EnvSync, EnvUnapplied,
 };
+use crate::far::FarLink;
 use crate::gc::SystemGc;
 use crate::hostname::{DnsStatus, HostnamesAdd, HostnamesList, HostnamesRemove};
 use crate::image::{
@@ -69,6 +70,7 @@ pub fn visit_all(visitor: &mut impl Visitor) {
         HostnamesRemove,
         HostnamesList,
         DnsStatus,
+        FarLink,
         SandboxCreate,
         SandboxList,
         SandboxShow,

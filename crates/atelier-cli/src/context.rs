@@ -51,6 +51,11 @@ impl<'a> Context<'a> {
         if let Some(plane) = self.far_control_plane()? {
             return Ok(plane);
         }
+        self.near(arguments)
+    }
+
+    /// The control plane of this machine, whatever host the command is for.
+    pub(crate) fn near(&self, arguments: Vec<String>) -> Result<ControlPlane<'static>, Failure> {
         let home = self.home()?;
         let build = self.hooks.build();
         if let Some(host) = env::var_os(env_vars::HOST).filter(|host| !host.is_empty()) {

@@ -6,7 +6,8 @@ use std::env;
 use std::io::IsTerminal;
 use std::path::Path;
 
-use atelier_api::{ExitCode, Fault, HostPath, Problem};
+use atelier_api::far::{FarLink, FarLinkInput, FarService};
+use atelier_api::{ExitCode, Fault, HostPath, Name, Problem};
 use atelier_client::{Client, ControlPlane, Endpoint};
 use atelier_config::env_vars;
 use atelier_far::{Far, FarError, Hosts, Manner, Relay, Sent};
@@ -92,6 +93,23 @@ impl Context<'_> {
             }
         }
         self.mirrored(HostPath(here.to_owned()))
+    }
+
+    /// Has this machine's control plane bring the services of the host here, and lists them.
+    pub(crate) fn link(&self) -> Result<Option<Vec<FarService>>, Failure> {
+        let Some(connected) = self.far()? else { return Ok(None) };
+        let host: Name = connected.far.ssh.host().name.parse()?;
+        let plane = self.near(Vec::new())?;
+        let linked =
+            self.wait(async { Ok(plane.call::<FarLink>(&FarLinkInput { host }).await?) })?;
+        Ok(Some(linked.services))
+    }
+
+    /// The same for a command that has more to do: it does that also when it fails.
+    pub(crate) fn try_link(&self) {
+        if let Err(Failure::Problem(problem)) = self.link() {
+            note(&format!("the services cannot be reached from this machine: {}", problem.detail));
+        }
     }
 
     /// What a command inherits from this shell. Paths and names of this machine say nothing on

@@ -120,6 +120,12 @@ impl Workshop {
         self.resolves.store(resolves, std::sync::atomic::Ordering::Relaxed);
     }
 
+    /// Whether the system finds names of services.
+    #[must_use]
+    pub fn resolves(&self) -> bool {
+        self.resolves.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// What everything of this home carries in an engine.
     pub(crate) fn home_label(&self) -> String {
         group_name(&self.home)

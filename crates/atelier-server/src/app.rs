@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::far::FarHosts;
 use crate::names::NameServer;
 use crate::upstreams;
 
@@ -40,6 +41,8 @@ pub(crate) struct App {
     pub(crate) ssh: Option<String>,
     /// The server that answers for names of services.
     pub(crate) names: Arc<NameServer>,
+    /// Services on other machines.
+    pub(crate) far: Arc<FarHosts>,
     pub(crate) started_at: Timestamp,
     /// Cancelled when the control plane is to stop.
     pub(crate) stop: CancellationToken,

@@ -8,6 +8,7 @@ mod dispatch;
 mod doctor;
 mod door;
 mod events;
+mod far;
 mod foreign;
 mod fronts;
 mod guests;

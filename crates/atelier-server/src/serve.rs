@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
+use crate::far::{self, FarHosts};
 use crate::foreign::{self, CallerDoor};
 use crate::fronts::{Fronts, LazyTls};
 use crate::listeners::{self, Addresses, Certificate, Listeners, Served};
@@ -68,9 +69,23 @@ pub async fn serve(options: ServeOptions) -> Result<bool, Problem> {
     let parts = Parts::open(&options, &store, &listeners).await?;
     let (api, from_ingress) = tokio::sync::mpsc::channel(API_BACKLOG);
     let domain = options.sandboxes.domain.clone();
+    let names = NameServer::start(&options.services.suffix, options.addresses.dns).await?;
+    let names = Arc::new(names);
+    let stop = CancellationToken::new();
+    let far = FarHosts::new(far::Around {
+        home: home.clone(),
+        build: options.build.clone(),
+        workshop: parts.workshop.clone(),
+        zone: names.zone().clone(),
+        filled: names.filled(),
+        suffix: options.services.suffix.clone(),
+        ingress: Listeners::address(listeners.ingress.as_ref()).map(|a| a.port()),
+        stop: stop.clone(),
+    });
     let places = Places {
         workshop: parts.workshop.clone(),
         fleet: parts.fleet.clone(),
+        far: far.clone(),
         domain: domain.clone(),
         api,
     };
@@ -81,12 +96,11 @@ pub async fn serve(options: ServeOptions) -> Result<bool, Problem> {
         }
         None => None,
     };
-    let names = NameServer::start(&options.services.suffix, options.addresses.dns).await?;
-    let names = Arc::new(names);
     let of_fronts = tls_of_fronts(&options, tls.clone());
     let fronts = Fronts::new(proxy.clone(), of_fronts, names.zone().clone(), names.filled());
     parts.workshop.service_names().answered_by(Box::new(fronts));
-    let ways = Ways { listeners: &listeners, proxy: proxy.clone(), names: names.clone() };
+    let ways =
+        Ways { listeners: &listeners, proxy: proxy.clone(), names: names.clone(), far, stop };
     let app = Arc::new(app(&options, &parts, ways, &store)?);
     stop_on_signals(&app.stop)?;
     in_background(&app);
@@ -177,6 +191,8 @@ struct Ways<'a> {
     listeners: &'a Listeners,
     proxy: Arc<Ingress>,
     names: Arc<NameServer>,
+    far: Arc<FarHosts>,
+    stop: CancellationToken,
 }
 
 fn app(
@@ -185,7 +201,7 @@ fn app(
     ways: Ways<'_>,
     store: &Store,
 ) -> Result<App, Problem> {
-    let Ways { listeners, proxy, names } = ways;
+    let Ways { listeners, proxy, names, far, stop } = ways;
     let home = &options.home;
     let address = |listener: &Option<tokio::net::TcpListener>| {
         Listeners::address(listener.as_ref()).map(|a| a.to_string())
@@ -212,8 +228,9 @@ fn app(
         tls: address(&listeners.tls),
         ssh: address(&listeners.ssh),
         names,
+        far,
         started_at: Timestamp::now(),
-        stop: CancellationToken::new(),
+        stop,
         sessions: TaskTracker::new(),
         owner: nix::unistd::geteuid().as_raw(),
     })

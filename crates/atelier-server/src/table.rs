@@ -11,6 +11,7 @@ use atelier_api::env::{
     EnvApply, EnvCreate, EnvDiff, EnvExport, EnvList, EnvLogs, EnvRecreate, EnvRemove, EnvShow,
     EnvStop, EnvSync, EnvUnapplied,
 };
+use atelier_api::far::FarLink;
 use atelier_api::gc::SystemGc;
 use atelier_api::hostname::{DnsStatus, HostnamesAdd, HostnamesList, HostnamesRemove};
 use atelier_api::image::{
@@ -105,6 +106,7 @@ fn table() -> Table {
     table.bind::<EnvStop, _>(|app, i| async move { app.workshop.stop(i).await });
     table.bind::<EnvRemove, _>(|app, i| async move { app.workshop.remove(i).await });
     table.bind::<EnvLogs, _>(|app, i| async move { app.workshop.logs(i).await });
+    table.bind::<FarLink, _>(|app, i| async move { app.far.link(&i.host).await });
     services(&mut table);
     sandboxes(&mut table);
     inside(&mut table);

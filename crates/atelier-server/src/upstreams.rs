@@ -18,6 +18,8 @@ use serde_json::json;
 use tokio::sync::broadcast::{self, error::RecvError};
 use uuid::Uuid;
 
+use crate::far::FarHosts;
+
 /// The port of the guest itself, in the E2B protocol's numbering.
 pub(crate) const GUEST_PORT: u16 = 49983;
 /// How long a service may take to accept a connection.
@@ -30,6 +32,7 @@ const TRAFFIC_TOKEN: &str = "e2b-traffic-access-token";
 pub(crate) struct Places {
     pub(crate) workshop: Arc<Workshop>,
     pub(crate) fleet: Arc<Fleet>,
+    pub(crate) far: Arc<FarHosts>,
     /// The domain of sandboxes.
     pub(crate) domain: String,
     /// Where the API answers for `api.DOMAIN`.
@@ -79,6 +82,9 @@ impl Upstreams for Places {
         Box::pin(async move {
             if let Some(found) = self.workshop.service_names().lookup(to.host, None) {
                 return service(to.host, found);
+            }
+            if let Some((key, dial)) = self.far.lookup(to.host) {
+                return Ok(Upstream::new(key, dial));
             }
             // The headers count only where the name says nothing by itself.
             let by_name = place(to.host, &self.domain);

@@ -92,6 +92,9 @@ pub(crate) fn run(args: &RunArgs, context: &Context<'_>) -> Result<u8, Failure> 
     let terminal = args.tty || here;
     let start = start(args, context, terminals, terminal)?;
     let manner = Manner { progress: terminals.stderr, quiet: args.quiet, verbose: args.verbose };
+    if context.on.is_some() && start.services.is_some() && has_services(args, context)? {
+        context.try_link();
+    }
     let plane = context.control_plane()?;
     context.wait(drive(&plane, Task::start(start, args.keys.keys()), manner))
 }
@@ -122,6 +125,19 @@ fn start(
         services: (!args.no_up).then(|| args.up.options()),
         project: context.sent(folder, args.verbose)?,
     })
+}
+
+/// Whether the project may have services: then their names are to lead to the far host from here.
+fn has_services(args: &RunArgs, context: &Context<'_>) -> Result<bool, Failure> {
+    let folder = context.here(args.project.project.as_deref())?;
+    let root = context.hooks.project_root(folder.as_path())?;
+    let usual = ["compose", "docker-compose"]
+        .map(|stem| ["yaml", "yml"].map(|end| format!("{stem}.{end}")));
+    Ok(usual
+        .iter()
+        .flatten()
+        .chain([&"atelier.yaml".to_owned()])
+        .any(|name| root.join(name).exists()))
 }
 
 fn environment(args: &RunArgs, folder: &Path) -> Result<Name, Failure> {

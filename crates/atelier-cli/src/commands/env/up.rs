@@ -79,8 +79,9 @@ pub(crate) fn run(args: &UpArgs, context: &Context<'_>) -> Result<u8, Failure> {
         services: args.services.clone(),
         options: args.options.options(),
     };
-    let plane = context.control_plane()?;
-    let up = context.wait(async { Ok(plane.call::<EnvUp>(&input).await?) })?;
+    let up = context.call::<EnvUp>(&input)?;
+    // From now on its names lead there from here too.
+    context.try_link();
     show(&up, args.json)
 }
 
