@@ -43,6 +43,28 @@ fn a_key_is_never_taken_unseen() {
 }
 
 #[test]
+fn a_docker_context_is_a_host() {
+    let lab = Lab::new();
+    let far = FarHost::new();
+    let meta = lab.user_home().join(".docker/contexts/meta/0a");
+    fs::create_dir_all(&meta).unwrap();
+    let host = format!("ssh://root@{}", far.address);
+    let text = format!(r#"{{"Name":"lab","Endpoints":{{"docker":{{"Host":"{host}"}}}}}}"#);
+    fs::write(meta.join("meta.json"), text).unwrap();
+    assert!(lab.ok(&["host", "ls"]).contains(&format!("lab   root@{}", far.address)));
+    // It goes there, and no further: nobody has compared its key.
+    assert_eq!(fails(&lab, "lab").1, "far.key_unknown");
+    // Its engine alone is not used from here.
+    lab.write("compose.yaml", "services:\n  api:\n    image: none:1\n");
+    lab.ok(&["env", "create", "e1"]);
+    lab.ok(&["stop"]);
+    let up = lab.command(&["env", "up", "e1", "--json"]).env("DOCKER_CONTEXT", "lab").output();
+    let up = up.unwrap();
+    let problem: serde_json::Value = serde_json::from_slice(&up.stderr).unwrap();
+    assert_eq!((up.status.code(), &problem["code"]), (Some(8), &"engine.elsewhere".into()));
+}
+
+#[test]
 fn a_host_that_lets_nobody_in_says_so() {
     let lab = Lab::new();
     let far = FarHost::new();

@@ -59,13 +59,20 @@ impl Engine {
         let only = match named {
             Some("docker") => Some(Kind::Docker),
             Some("podman") => Some(Kind::Podman),
-            Some(address) => return Self::at(address).await,
+            Some(address) => return Self::named(address, around).await,
             None => None,
         };
         if only.is_none()
             && let Some(address) = around.docker_host.as_deref().filter(|host| !host.is_empty())
         {
             return Self::at(address).await;
+        }
+        // Whoever uses another machine's engine must not be given this one's without a word.
+        if only.is_none()
+            && let Some((name, address)) = context(around)
+            && is_elsewhere(&address)
+        {
+            return Err(EngineError::Elsewhere { address, context: Some(name) });
         }
         let mut looked = Vec::new();
         for address in candidates(around) {
@@ -78,11 +85,31 @@ impl Engine {
         Err(EngineError::Missing { looked })
     }
 
+    /// An address, or the name of a Docker context.
+    async fn named(named: &str, around: &Surroundings) -> Result<Self, EngineError> {
+        if named.contains("://") || named.starts_with('/') {
+            return Self::at(named).await;
+        }
+        match context_named(around, named) {
+            Some(address) if is_elsewhere(&address) => {
+                Err(EngineError::Elsewhere { address, context: Some(named.to_owned()) })
+            }
+            Some(address) => Self::at(&address).await,
+            None => Err(EngineError::Unreachable {
+                address: named.to_owned(),
+                why: "it is neither an address nor the name of a Docker context".to_owned(),
+            }),
+        }
+    }
+
     /// The engine at an address: `unix:///path`, `tcp://host:port`.
     ///
     /// # Errors
     /// [`EngineError::Unreachable`].
     pub async fn at(address: &str) -> Result<Self, EngineError> {
+        if address.starts_with("ssh://") {
+            return Err(EngineError::Elsewhere { address: address.to_owned(), context: None });
+        }
         let unreachable =
             |why: String| EngineError::Unreachable { address: address.to_owned(), why };
         let docker = connect(address).map_err(|e| unreachable(e.to_string()))?;
@@ -139,6 +166,14 @@ impl Engine {
     }
 }
 
+/// Whether an endpoint is that of another machine.
+fn is_elsewhere(address: &str) -> bool {
+    if let Some(host) = address.strip_prefix("tcp://") {
+        return !["127.", "localhost:", "[::1]:"].iter().any(|own| host.starts_with(own));
+    }
+    address.starts_with("ssh://") || address.starts_with("https://")
+}
+
 fn connect(address: &str) -> Result<Docker, bollard::errors::Error> {
     if let Some(path) = address.strip_prefix("unix://") {
         return Docker::connect_with_unix(path, TIMEOUT, API_DEFAULT_VERSION);
@@ -151,7 +186,7 @@ fn connect(address: &str) -> Result<Docker, bollard::errors::Error> {
 
 fn candidates(around: &Surroundings) -> Vec<String> {
     let mut found = Vec::new();
-    found.extend(context(around));
+    found.extend(context(around).map(|(_, address)| address));
     found.push("unix:///var/run/docker.sock".to_owned());
     let own = around.runtime_dir.iter().flat_map(|dir| {
         ["docker.sock", "podman/podman.sock"]
@@ -162,8 +197,8 @@ fn candidates(around: &Surroundings) -> Vec<String> {
     found
 }
 
-/// The endpoint of the Docker context that is in use.
-fn context(around: &Surroundings) -> Option<String> {
+/// The Docker context that is in use, with its endpoint.
+fn context(around: &Surroundings) -> Option<(String, String)> {
     #[derive(Deserialize)]
     struct Config {
         #[serde(rename = "currentContext")]
@@ -176,11 +211,19 @@ fn context(around: &Surroundings) -> Option<String> {
         config.current
     };
     let name = around.docker_context.clone().or_else(configured)?;
+    let address = context_named(around, &name)?;
+    Some((name, address))
+}
+
+/// The endpoint of a Docker context.
+fn context_named(around: &Surroundings, name: &str) -> Option<String> {
+    let folder = around.docker_config.as_deref()?;
+    let read = |path: &Path| std::fs::read(path).ok();
     // Each context lies in a folder that is called like a hash of its name.
     for entry in std::fs::read_dir(folder.join("contexts/meta")).ok()?.flatten() {
         let Some(bytes) = read(&entry.path().join("meta.json")) else { continue };
         let Ok(meta) = serde_json::from_slice::<serde_json::Value>(&bytes) else { continue };
-        if meta["Name"].as_str() == Some(&name) {
+        if meta["Name"].as_str() == Some(name) {
             return meta["Endpoints"]["docker"]["Host"].as_str().map(str::to_owned);
         }
     }
@@ -189,6 +232,8 @@ fn context(around: &Surroundings) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use atelier_api::Fault;
+
     use super::*;
 
     #[test]
@@ -209,6 +254,27 @@ mod tests {
         assert!(found.contains(&"unix:///run/user/7/podman/podman.sock".to_owned()));
         let other = Surroundings { docker_context: Some("gone".into()), ..around };
         assert_eq!(candidates(&other)[0], "unix:///var/run/docker.sock");
+    }
+
+    #[tokio::test]
+    async fn an_engine_of_another_machine_is_not_used_by_halves() {
+        let dir = tempfile::tempdir().unwrap();
+        let meta = dir.path().join("contexts/meta/0a1b");
+        std::fs::create_dir_all(&meta).unwrap();
+        let text = r#"{"Name":"lab","Endpoints":{"docker":{"Host":"ssh://me@lab"}}}"#;
+        std::fs::write(meta.join("meta.json"), text).unwrap();
+        let around =
+            Surroundings { docker_config: Some(dir.path().into()), ..Surroundings::default() };
+        let in_use = Surroundings { docker_context: Some("lab".into()), ..around.clone() };
+        let host = Surroundings { docker_host: Some("ssh://me@lab".into()), ..around.clone() };
+        for (named, around) in [(Some("lab"), &around), (None, &in_use), (None, &host)] {
+            let error = Engine::find(named, around).await.unwrap_err();
+            assert_eq!(error.code(), "engine.elsewhere", "{error}");
+            assert!(error.hints()[0].contains("--on"), "{error}");
+        }
+        let error = Engine::find(Some("fox"), &around).await.unwrap_err();
+        assert!(error.to_string().contains("Docker context"), "{error}");
+        assert!(is_elsewhere("tcp://10.0.0.1:2376") && !is_elsewhere("tcp://127.0.0.1:2375"));
     }
 
     #[tokio::test]

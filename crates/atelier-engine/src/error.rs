@@ -20,6 +20,17 @@ pub enum EngineError {
         /// Why.
         why: String,
     },
+    /// The engine that was asked for is that of another machine.
+    #[error(
+        "the container engine at {address} is on another machine: its containers would see nothing of \
+         the workspace, and nothing here would reach them"
+    )]
+    Elsewhere {
+        /// Its address.
+        address: String,
+        /// The Docker context that names it.
+        context: Option<String>,
+    },
     /// The engine refused or failed.
     #[error("the container engine could not {doing}: {why}")]
     Refused {
@@ -47,6 +58,7 @@ impl Fault for EngineError {
         match self {
             Self::Missing { .. } => "engine.missing",
             Self::Unreachable { .. } => "engine.unreachable",
+            Self::Elsewhere { .. } => "engine.elsewhere",
             Self::Refused { .. } => "engine.refused",
             Self::Tool { .. } => "engine.compose_failed",
         }
@@ -54,7 +66,7 @@ impl Fault for EngineError {
 
     fn exit(&self) -> ExitCode {
         match self {
-            Self::Missing { .. } => ExitCode::Configuration,
+            Self::Missing { .. } | Self::Elsewhere { .. } => ExitCode::Configuration,
             _ => ExitCode::Engine,
         }
     }
@@ -70,6 +82,18 @@ impl Fault for EngineError {
                 "start it ('systemctl start docker'), or check that you may use its socket (group docker)"
                     .into(),
             ],
+            Self::Elsewhere { context, .. } => {
+                let host = context.as_deref().unwrap_or("HOST");
+                vec![
+                    format!(
+                        "let the whole environment run there: 'atelier --on {host} run ENV' (a host that \
+                         'atelier host add' named, or a Docker context that ssh reaches)"
+                    ),
+                    "or name an engine of this machine: services.engine in config.yaml, or ATELIER_ENGINE"
+                        .into(),
+                    "or go on without services: 'atelier run --no-up'".into(),
+                ]
+            }
             Self::Refused { .. } | Self::Tool { .. } => Vec::new(),
         }
     }

@@ -94,17 +94,21 @@ impl Hosts {
         write(&home.hosts_file(), &text)
     }
 
-    /// The host of this name.
+    /// The host of this name, or else the Docker context.
     ///
     /// # Errors
     /// [`FarError::Unknown`].
     pub fn named(home: &Home, name: &str) -> Result<Host> {
-        let hosts = Self::load(home)?;
-        let found = hosts.0.values().find(|host| host.name == name);
-        found.cloned().ok_or_else(|| FarError::Unknown {
-            name: name.to_owned(),
-            known: hosts.0.keys().map(ToString::to_string).collect(),
-        })
+        let hosts: Vec<Host> = Self::load(home)?.0.into_values().chain(Self::of_docker()).collect();
+        let known = || hosts.iter().map(|host| host.name.clone()).collect();
+        let found = hosts.iter().find(|host| host.name == name);
+        found.cloned().ok_or_else(|| FarError::Unknown { name: name.to_owned(), known: known() })
+    }
+
+    /// Docker contexts that ssh reaches: hosts that nobody needs to add.
+    #[must_use]
+    pub fn of_docker() -> Vec<Host> {
+        crate::docker::hosts()
     }
 }
 

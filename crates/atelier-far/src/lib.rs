@@ -5,6 +5,7 @@
 //! to it, and the mirror of a project over there. What is asked over a stream is the callers' business.
 //! No terminal, no rule of any part.
 
+mod docker;
 mod error;
 mod hosts;
 mod install;

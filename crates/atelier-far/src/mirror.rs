@@ -79,7 +79,7 @@ impl Far {
         let mirror = mirror.join(".git");
         let elsewhere: Vec<Vec<u8>> =
             ["worktrees", "HEAD", "index", "commondir", "gitdir", "logs/HEAD"]
-                .map(|p| p.into())
+                .map(|path: &str| path.as_bytes().to_vec())
                 .into();
         let mut sent = self.transfer(common, &mirror, &["--delete"], &elsewhere)?;
         let pointers = [b"commondir".to_vec(), b"gitdir".to_vec()];

@@ -9,6 +9,9 @@ use crate::output::{print, print_json, table};
 
 /// Arguments of `atelier host ls`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Docker contexts that ssh reaches are listed too; JSON has only what was added."
+)]
 pub(crate) struct LsArgs {
     /// Write JSON
     #[arg(long)]
@@ -28,7 +31,10 @@ pub(crate) fn run(args: &LsArgs, context: &Context<'_>) -> Result<u8, Failure> {
         let port = host.port.map(|port| port.to_string());
         [host.name.clone(), host.ssh.clone(), or_dash(port), or_dash(identity)]
     };
-    let rows: Vec<_> = hosts.0.values().map(row).collect();
+    let contexts = Hosts::of_docker();
+    let contexts =
+        contexts.iter().filter(|context| hosts.0.values().all(|h| h.name != context.name));
+    let rows: Vec<_> = hosts.0.values().chain(contexts).map(row).collect();
     if !rows.is_empty() {
         print(table(["NAME", "MACHINE", "PORT", "KEY"], &rows))?;
     }
