@@ -112,6 +112,22 @@ impl Context<'_> {
         }
     }
 
+    /// A lost connection with what ssh said of it.
+    pub(crate) fn explained(&self, failure: Failure) -> Failure {
+        let Failure::Problem(problem) = failure else { return failure };
+        let lost =
+            matches!(problem.code.as_str(), "control_plane.lost" | "control_plane.unreachable");
+        let Some(connected) = self.connected.get().filter(|_| lost) else { return problem.into() };
+        let host = &connected.far.ssh.host().name;
+        let said = connected.far.ssh.said();
+        let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing");
+        let detail = format!("{} (ssh said of {host}: {said})", problem.detail);
+        let mut explained = Problem::new("far.lost", ExitCode::Engine, detail);
+        explained.hints =
+            vec![format!("`atelier host check {host}` looks at the way step by step")];
+        explained.into()
+    }
+
     /// What a command inherits from this shell. Paths and names of this machine say nothing on
     /// another one.
     pub(crate) fn inherited(&self, terminal: bool) -> BTreeMap<String, String> {

@@ -49,7 +49,9 @@ pub fn main(hooks: &dyn Hooks) -> std::process::ExitCode {
     };
     let json = cli.command.json();
     let context = Context::new(hooks);
-    let result = far::machine(cli.on, &cli.command)
-        .and_then(|on| commands::dispatch(cli.command, &context.on(on)));
+    let result = far::machine(cli.on, &cli.command).and_then(|on| {
+        let context = context.on(on);
+        commands::dispatch(cli.command, &context).map_err(|failure| context.explained(failure))
+    });
     result.unwrap_or_else(|failure: Failure| failure.report(json)).into()
 }

@@ -150,7 +150,7 @@ pub const READ: &[Variable] = &[
     variable(
         ENGINE,
         "found by itself",
-        "The container engine of services: docker, podman, or an address such as unix:///run/docker.sock.",
+        "The container engine of services: docker, podman, a Docker context, or an address such as unix:///run/docker.sock.",
     ),
     variable(COMPOSE, "found by itself", "The program of Docker Compose, version 2 or newer."),
     variable(SUBNETS, "10.224.0.0/12", "The range that environments' subnets are cut from."),

@@ -2,6 +2,7 @@
 //! parts are handed to one another.
 
 mod build;
+mod far;
 mod logs;
 mod reference;
 mod system;

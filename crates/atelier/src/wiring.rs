@@ -15,7 +15,7 @@ use atelier_run::Defaults;
 use atelier_server::{Addresses, Certificate, FleetDefaults, ServiceSettings, Surroundings};
 
 use crate::system::Machine;
-use crate::{build, logs, reference};
+use crate::{build, far, logs, reference};
 
 /// How long calls under way may take when the control plane stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -90,24 +90,11 @@ impl Hooks for Wiring {
     }
 
     fn travelling(&self, folder: &Path, home: &Home) -> Result<atelier_far::Project, Problem> {
-        let project = project(folder)?;
-        let ignored = atelier_environment::left_out(&project, home)?;
-        let outside = project.git.filter(|git| !git.is_inside(&project.root));
-        let repository = outside.map(|git| (git.git_dir, git.common_dir));
-        Ok(atelier_far::Project { root: project.root, ignored, repository })
+        far::travelling(project(folder)?, home)
     }
 
     fn bring_back(&self, folder: &Path, input: &EnvApplyInput) -> Result<Applied, Problem> {
-        let project = project(input.project.as_path())?;
-        let workspace = atelier_environment::carried(folder, &project);
-        // What git ignores was left out where the changes come from.
-        let options = atelier_environment::ApplyOptions {
-            all: true,
-            dry_run: input.dry_run,
-            ..atelier_environment::ApplyOptions::default()
-        };
-        let done = atelier_environment::apply(&workspace, &project, &options)?;
-        Ok(atelier_run::applied(done, false))
+        far::bring_back(&project(input.project.as_path())?, folder, input)
     }
 
     fn reference_pages(&self) -> Vec<(&'static str, String)> {
