@@ -1,5 +1,7 @@
 //! Services on a far host have names, addresses and ports on this machine.
 
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::process::Command;
 use std::time::Instant;
 
@@ -66,15 +68,27 @@ fn what_is_up_there_is_reached_from_here() {
     assert_ne!(api, address);
     let to = format!("api.e1.test:80:{api}");
     assert_eq!(curl(&["--resolve", &to, "http://api.e1.test/"]), "far away\n");
-    // The line is cut and mended: the same address leads there again.
+    // The line is cut until ssh gives up, and mended: the same address leads there again.
     pair.far.cable(false);
+    until("ssh does not give up", || shared_connections(&pair.lab) == 0);
     pair.far.cable(true);
     until("the port does not answer again", || raw(address) == "stored\n");
     // What is down there is gone here.
     pair.ok(&["env", "down", "e1"]);
     until("the name stays", || ask("db.e1.test").is_empty());
+    assert_eq!(shared_connections(&pair.lab), 1);
     let gone = pair.lab.run(&["--on", "far", "env", "url", "e1", "db", "5432"]);
     assert_eq!(gone.code, 3, "{}", gone.stderr);
+}
+
+/// The sockets of connections that are kept: ssh removes its own when it ends.
+fn shared_connections(lab: &Lab) -> usize {
+    let entries = fs::read_dir(lab.home().join("far")).unwrap().map(Result::unwrap);
+    let kept = entries.filter(|entry| {
+        entry.file_type().is_ok_and(|kind| kind.is_socket())
+            && entry.path().extension().is_none_or(|e| e != "sock")
+    });
+    kept.count()
 }
 
 /// What the port of the database says.

@@ -22,6 +22,20 @@ use crate::quote;
 /// What ssh appends to a socket's path while it makes it, and the final zero byte.
 const LONGEST_CONTROL: usize = 107 - 18;
 
+/// A lost connection is known to be lost after twelve seconds without an answer. What the user's own
+/// configuration forwards for work by hand, the agent above all, is nothing that the host needs here; and
+/// its command would stand in the way of ours.
+const OWN: [&str; 8] = [
+    "ServerAliveInterval=4",
+    "ServerAliveCountMax=3",
+    "ConnectTimeout=10",
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "ClearAllForwardings=yes",
+    "RemoteCommand=none",
+    "RequestTTY=no",
+];
+
 /// Whether somebody can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
@@ -128,8 +142,7 @@ impl Ssh {
         read.map(|_| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
-    /// What holds for every ssh that we start. A lost connection is known to be lost after twelve
-    /// seconds without an answer.
+    /// What holds for every ssh that we start.
     fn settings(&self) -> Vec<OsString> {
         let mut settings: Vec<OsString> = Vec::new();
         if let Some(port) = self.host.port {
@@ -145,8 +158,7 @@ impl Ssh {
         }
         let mut control = OsString::from("ControlPath=");
         control.push(percent(&self.control));
-        let own = ["ServerAliveInterval=4", "ServerAliveCountMax=3", "ConnectTimeout=10"];
-        let own = own.iter().map(OsString::from);
+        let own = OWN.iter().map(OsString::from);
         let asked = self.host.options.iter().map(OsString::from);
         // ssh takes the first of two: what the user asked for comes before what we do.
         for option in asked.chain([control]).chain(own) {
