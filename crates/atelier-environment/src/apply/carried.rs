@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 
+use super::unrender::own;
 use crate::changes::side::{Layers, Pair, Side};
 use crate::changes::{DiffOptions, pairs};
 use crate::error::{Error, Result};
@@ -33,19 +34,21 @@ pub fn export(
     into: &Path,
 ) -> Result<Vec<Skipped>> {
     let (layers, pairs, skipped) = pairs(workspace, project, options)?;
+    // Rendered lines stay in the environment, wherever its changes go.
+    let own = own(workspace, layers, pairs, skipped)?;
     let _ = remove_tree(into);
     for tree in [OLD, NEW] {
         let tree = into.join(tree);
         fs::create_dir_all(&tree).map_err(|e| Error::io("make", &tree, e))?;
     }
-    for Pair { path, old, new } in &pairs {
+    for Pair { path, old, new } in &own.pairs {
         for (tree, side) in [(OLD, old), (NEW, new)] {
             let Some(side) = side else { continue };
             let target = into.join(tree).join(as_path(path));
-            write(&layers, side, &target)?;
+            write(&own.layers, side, &target)?;
         }
     }
-    Ok(skipped)
+    Ok(own.skipped)
 }
 
 fn write(layers: &Layers, side: &Side, target: &Path) -> Result<()> {
@@ -77,5 +80,6 @@ pub fn carried(folder: &Path, project: &Project) -> Workspace {
         head: None,
         skipped: Vec::new(),
         stats: Stats::default(),
+        synced: None,
     }
 }
