@@ -63,3 +63,25 @@ fn the_schema_names_every_setting() {
     assert_eq!(properties.len(), 12);
     assert_eq!(schema["additionalProperties"], false);
 }
+
+#[test]
+fn a_project_of_cilo_is_read_as_it_is_and_its_mistakes_have_a_place() {
+    let tmp = tempfile::tempdir().unwrap();
+    std::fs::create_dir(tmp.path().join(".cilo")).unwrap();
+    let file = tmp.path().join(".cilo/config.yml");
+    std::fs::write(&file, "project: shop\ncompose_files: [a.yml]\nenv: {copy_mode: none}\n")
+        .unwrap();
+    let config = Config::load(tmp.path()).unwrap();
+    assert_eq!(config.name.unwrap().as_str(), "shop");
+    assert_eq!(config.services.files, [Path::new("a.yml")]);
+    assert_eq!(config.files.ignore, [".env", ".env.*"]);
+    assert!(config.notes.is_empty());
+    std::fs::write(&file, "project: shop\nenv:\n  render: [{file: ../x}]\n").unwrap();
+    let error = Config::load(tmp.path()).unwrap_err();
+    assert!(error.to_string().contains("../x"), "{error}");
+    std::fs::write(&file, "env:\n  copy_mode: most\n").unwrap();
+    let error = Config::load(tmp.path()).unwrap_err();
+    assert!(error.to_string().contains("config.yml:2:14: `most`"), "{error}");
+    std::fs::write(tmp.path().join("atelier.yaml"), "name: own\n").unwrap();
+    assert_eq!(Config::load(tmp.path()).unwrap().name.unwrap().as_str(), "own");
+}

@@ -12,3 +12,4 @@ mod diff;
 mod property;
 mod speed;
 mod support;
+mod sync;
