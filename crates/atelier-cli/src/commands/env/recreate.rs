@@ -33,10 +33,11 @@ pub(crate) struct RecreateArgs {
 
 /// Makes it anew.
 pub(crate) fn run(args: &RecreateArgs, context: &Context<'_>) -> Result<u8, Failure> {
-    let reference = args.env.reference(context)?;
+    let folder = context.here(args.env.project.project.as_deref())?;
+    let project = context.sent(folder.as_path(), false)?;
     let input = EnvRecreateInput {
-        env: reference.env,
-        project: reference.project,
+        env: args.env.env.clone(),
+        project,
         from: args.from.as_deref().map(source).transpose()?,
         keep_data: args.keep_data,
         force: args.force,

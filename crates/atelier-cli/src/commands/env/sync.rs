@@ -40,10 +40,11 @@ pub(crate) enum Side {
 
 /// Brings it in.
 pub(crate) fn run(args: &SyncArgs, context: &Context<'_>) -> Result<u8, Failure> {
-    let reference = args.env.reference(context)?;
+    let folder = context.here(args.env.project.project.as_deref())?;
+    let project = context.sent(folder.as_path(), false)?;
     let input = EnvSyncInput {
-        env: reference.env,
-        project: reference.project,
+        env: args.env.env.clone(),
+        project,
         prefer: args.prefer.map(|side| match side {
             Side::Project => Prefer::Project,
             Side::Environment => Prefer::Environment,
