@@ -6,6 +6,8 @@
 
 // A test that can't go on says so by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// Tests of services are run twice: with Compose and without it.
+#![allow(clippy::duplicate_mod)]
 
 mod dns;
 mod e2b;
@@ -19,7 +21,11 @@ mod run;
 mod sandbox;
 mod security;
 mod services;
+/// The same on an engine without Compose.
+#[path = "services/mod.rs"]
+mod services_without_compose;
 mod support;
 mod system;
 mod template;
 mod token;
+mod without_compose;

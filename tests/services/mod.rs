@@ -7,6 +7,7 @@ mod clear;
 mod data;
 mod days;
 mod exec;
+mod keys;
 mod life;
 mod logs;
 mod names;

@@ -17,8 +17,12 @@ fn engine() -> String {
     })
 }
 
-/// The Compose program.
+/// The Compose program; none for the tests that are run once more without it.
 pub(super) fn compose() -> String {
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    if test.starts_with("services_without_compose::") {
+        return "native".to_owned();
+    }
     std::env::var("ATELIER_TEST_COMPOSE").unwrap_or_else(|_| {
         panic!("no Docker Compose: run scripts/test, or name its program in ATELIER_TEST_COMPOSE")
     })

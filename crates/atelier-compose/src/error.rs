@@ -210,9 +210,7 @@ impl Fault for ComposeError {
         let hint = match self {
             Self::Unsupported { install: true, .. } => format!("for this key, {INSTALL}"),
             Self::ToolMissing { .. } => INSTALL.to_owned(),
-            Self::ToolTooOld { .. } => format!(
-                "{INSTALL}; without any, set ATELIER_COMPOSE= (empty) to use the built-in loader"
-            ),
+            Self::ToolTooOld { .. } => format!("{INSTALL}; or do without: ATELIER_COMPOSE=native"),
             Self::NoRoom { .. } => {
                 "give environments larger networks in the settings, or split the project".to_owned()
             }

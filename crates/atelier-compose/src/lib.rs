@@ -22,6 +22,7 @@
 
 mod command;
 mod complaint;
+pub mod direct;
 mod dotenv;
 mod error;
 mod generate;

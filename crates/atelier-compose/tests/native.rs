@@ -83,6 +83,56 @@ fn the_common_subset_has_the_same_canonical_form_as_by_the_tool() {
     });
 }
 
+const MORE: &str = r#"
+services:
+  web:
+    build:
+      context: .
+      labels: [a=b]
+      no_cache: true
+      pull: false
+      network: host
+      shm_size: 5m
+      dockerfile_inline: "FROM x"
+      extra_hosts: ["a:1.2.3.4"]
+    pull_policy: build
+    dns: 1.1.1.1
+    dns_search: [a.b, c.d]
+    dns_opt: ["ndots:1"]
+    logging: {driver: json-file, options: {max-size: 10m, max-file: 3}}
+    domainname: d.e
+    platform: linux/amd64
+    ipc: shareable
+    pid: host
+    userns_mode: host
+    cgroup_parent: /x
+    runtime: runc
+    group_add: [a, 5]
+    cpu_shares: 512
+    cpuset: 0-1
+    oom_kill_disable: true
+    restart: on-failure:3
+    secrets: [s1, {source: s2, target: /x, mode: 0440, uid: "5", gid: "6"}, {source: s3, target: t3}]
+    configs: [c1, {source: c2, target: /y, mode: 288}]
+    healthcheck: {test: [CMD, "true"], interval: 200ms, timeout: 1.5s}
+    deploy:
+      resources: {limits: {cpus: "0.5", memory: 64M, pids: 5}, reservations: {memory: 20M}}
+    volumes:
+      - {type: bind, source: ./a, target: /a, bind: {create_host_path: false}}
+      - {type: bind, source: ./b, target: /b, bind: {create_host_path: true, propagation: rslave}}
+      - {type: volume, source: v, target: /v, volume: {nocopy: true}}
+      - {type: tmpfs, target: /t, tmpfs: {size: 5m, mode: 0700}}
+  other: {image: x, pull_policy: if_not_present, pids_limit: 100, mem_reservation: 32m}
+secrets: {s1: {file: ./s1}, s2: {environment: S2}, s3: {file: /abs, name: other}}
+configs: {c1: {content: "hi $$x"}, c2: {file: ./c}, unused: {file: ./z}}
+volumes: {v: }
+"#;
+
+#[test]
+fn keys_that_are_seldom_have_the_same_canonical_form_too() {
+    both(&[("compose.yaml", MORE)], |_| ());
+}
+
 #[test]
 fn several_files_are_merged_as_by_the_tool() {
     let over = "services:\n  web:\n    image: over\n    command: [other]\n    environment: [A=2, H=h]\n    \
@@ -103,7 +153,16 @@ fn what_it_does_not_know_is_refused_with_its_place_and_what_to_install() {
         ("services:\n  a:\n    extends: b\n    image: x\n", "services.a.extends", 3),
         ("services:\n  a:\n    image: x\n    command: a && b\n", "services.a.command", 4),
         ("services:\n  a:\n    image: x\n    ports: !reset []\n", "!reset", 4),
-        ("services: {a: {image: x}}\nsecrets:\n  s: {file: ./s}\n", "secrets", 2),
+        (
+            "services: {a: {image: x}}\nsecrets:\n  s:\n    external: true\n",
+            "secrets.s.external",
+            4,
+        ),
+        (
+            "services:\n  a:\n    image: x\n    ports: ['80']\n    mac_address: x\n",
+            "services.a.mac_address",
+            5,
+        ),
     ] {
         let (_folder, request) = project(&[("compose.yaml", text)]);
         let error = Loader::Native.load(&request).unwrap_err();
@@ -121,6 +180,8 @@ fn a_mistake_is_refused_with_its_place() {
         ("services:\n  a:\n    image: [x]\n", ":3:"),
         ("services:\n  a:\n    image: x\n   b: [\n", ":4:"),
         ("services:\n  a:\n    image: x\n    tty: perhaps\n", ":4:"),
+        ("services:\n  a:\n    image: x\n    prots: [80]\n", ":4:"),
+        ("service: {}\nservices: {a: {image: x}}\n", ":1:"),
     ] {
         let (_folder, request) = project(&[("compose.yaml", text)]);
         let error = Loader::Native.load(&request).unwrap_err();

@@ -152,7 +152,11 @@ pub const READ: &[Variable] = &[
         "found by itself",
         "The container engine of services: docker, podman, a Docker context, or an address such as unix:///run/docker.sock.",
     ),
-    variable(COMPOSE, "found by itself", "The program of Docker Compose, version 2 or newer."),
+    variable(
+        COMPOSE,
+        "found by itself",
+        "The program of Docker Compose, version 2 or newer; native: none, services are started without it.",
+    ),
     variable(SUBNETS, "10.224.0.0/12", "The range that environments' subnets are cut from."),
     variable(GRACE, "1m", "How long a shared service goes on when nobody uses it; never."),
     variable(DNS_SUFFIX, "test", "What the names of services end with: SERVICE.ENV.SUFFIX."),

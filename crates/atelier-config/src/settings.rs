@@ -96,7 +96,7 @@ pub struct Settings {
     pub insecure: Setting<Vec<String>>,
     /// `services.engine`: the container engine; found by itself when absent.
     pub engine: Setting<Option<String>>,
-    /// `services.compose`: the Compose program; found by itself when absent.
+    /// `services.compose`: the Compose program, or `native` for none; found by itself when absent.
     pub compose: Setting<Option<PathBuf>>,
     /// `services.subnets`: where environments' subnets come from.
     pub subnets: Setting<(Ipv4Addr, u8)>,

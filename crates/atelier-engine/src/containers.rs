@@ -67,6 +67,10 @@ pub struct Container {
     pub addresses: Vec<(String, IpAddr)>,
     /// Its image.
     pub image: String,
+    /// That image's id.
+    pub image_id: String,
+    /// The ids of its networks, by their names.
+    pub networks: HashMap<String, String>,
     /// Its labels.
     pub labels: HashMap<String, String>,
 }
@@ -196,7 +200,9 @@ fn read(summary: ContainerSummary) -> Container {
     let name = summary.names.into_iter().flatten().next().unwrap_or_default();
     let networks = summary.network_settings.and_then(|s| s.networks).unwrap_or_default();
     let mut addresses = Vec::new();
+    let mut ids = HashMap::new();
     for (network, endpoint) in networks {
+        ids.insert(network.clone(), endpoint.network_id.unwrap_or_default());
         let both = [endpoint.ip_address, endpoint.global_ipv6_address];
         let ips = both.into_iter().flatten().filter_map(|ip| ip.parse().ok());
         addresses.extend(ips.map(|ip| (network.clone(), ip)));
@@ -218,6 +224,8 @@ fn read(summary: ContainerSummary) -> Container {
         exit_code: None,
         addresses,
         image: summary.image.unwrap_or_default(),
+        image_id: summary.image_id.unwrap_or_default(),
+        networks: ids,
         labels,
     }
 }

@@ -39,6 +39,27 @@ pub enum EngineError {
         /// Its words.
         why: String,
     },
+    /// An image could not be brought.
+    #[error("the image {image} is not there and can't be pulled: {why}")]
+    Pull {
+        /// Its name.
+        image: String,
+        /// The engine's words.
+        why: String,
+    },
+    /// An image could not be built.
+    #[error("the image of the service {service} can't be built: {why}{}{}", if said.is_empty() { "" } else { "; the builder's last lines:\n" }, said)]
+    Build {
+        /// Whose.
+        service: String,
+        /// Why not.
+        why: String,
+        /// The end of what the builder said.
+        said: String,
+    },
+    /// The project has what can't be carried out.
+    #[error(transparent)]
+    Project(#[from] atelier_compose::ComposeError),
     /// A program failed.
     #[error("{program} {doing} failed ({how}){}{}", if said.is_empty() { "" } else { ":\n" }, said)]
     Tool {
@@ -60,6 +81,9 @@ impl Fault for EngineError {
             Self::Unreachable { .. } => "engine.unreachable",
             Self::Elsewhere { .. } => "engine.elsewhere",
             Self::Refused { .. } => "engine.refused",
+            Self::Pull { .. } => "engine.pull_failed",
+            Self::Build { .. } => "engine.build_failed",
+            Self::Project(error) => error.code(),
             Self::Tool { .. } => "engine.compose_failed",
         }
     }
@@ -67,6 +91,7 @@ impl Fault for EngineError {
     fn exit(&self) -> ExitCode {
         match self {
             Self::Missing { .. } | Self::Elsewhere { .. } => ExitCode::Configuration,
+            Self::Project(error) => error.exit(),
             _ => ExitCode::Engine,
         }
     }
@@ -94,7 +119,11 @@ impl Fault for EngineError {
                     "or go on without services: 'atelier run --no-up'".into(),
                 ]
             }
-            Self::Refused { .. } | Self::Tool { .. } => Vec::new(),
+            Self::Pull { image, .. } => vec![format!(
+                "check its name; for one that needs a login pull it with the engine's own tool: 'docker pull {image}' or 'podman pull {image}'"
+            )],
+            Self::Project(error) => error.hints(),
+            Self::Refused { .. } | Self::Build { .. } | Self::Tool { .. } => Vec::new(),
         }
     }
 }

@@ -1,15 +1,19 @@
 //! Container engines through the API that Docker and Podman share: networks, containers, volumes,
-//! events. Compose projects are run through Compose itself ([`Run`]).
+//! images, events. Compose projects are run through Compose itself ([`Run`]), or container by container.
 //!
 //! What must not live here: what an environment is, and what a Compose file means.
 
 mod attached;
+mod build;
 mod connect;
 mod containers;
 mod contents;
+mod context;
+mod create;
 mod error;
 mod events;
 mod exec;
+mod ignored;
 mod images;
 mod logs;
 mod networks;
@@ -23,6 +27,7 @@ pub use attached::{
 pub use connect::{Engine, Kind, Surroundings};
 pub use containers::{Container, Health, State};
 pub use contents::{Contents, Holder};
+pub use create::NewContainer;
 pub use error::EngineError;
 pub use events::Happening;
 pub use exec::Finished;

@@ -40,6 +40,8 @@ pub struct NewNetwork {
 /// A network that is there.
 #[derive(Debug, Clone)]
 pub struct Network {
+    /// The engine's id.
+    pub id: String,
     /// Its name.
     pub name: String,
     /// Its subnets.
@@ -58,6 +60,7 @@ impl Engine {
         Ok(listed
             .into_iter()
             .map(|network| Network {
+                id: network.id.unwrap_or_default(),
                 name: network.name.unwrap_or_default(),
                 subnets: network
                     .ipam

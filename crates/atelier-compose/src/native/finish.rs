@@ -9,11 +9,14 @@ use crate::dotenv;
 use crate::error::{ComposeError, Result};
 
 /// A merged project on its way to its canonical form.
+#[derive(Default)]
 pub(crate) struct Draft {
     pub name: String,
     pub services: Map<String, Value>,
     pub networks: Map<String, Value>,
     pub volumes: Map<String, Value>,
+    pub secrets: Map<String, Value>,
+    pub configs: Map<String, Value>,
     pub variables: BTreeMap<String, String>,
 }
 
@@ -36,7 +39,14 @@ impl Draft {
         let volumes = self.used_volumes()?;
         let mut out = Map::new();
         out.insert("name".to_owned(), json!(self.name));
-        for (section, entries) in [("networks", networks), ("volumes", volumes)] {
+        let secrets = self.used_files("secrets", &self.secrets)?;
+        let configs = self.used_files("configs", &self.configs)?;
+        for (section, entries) in [
+            ("networks", networks),
+            ("volumes", volumes),
+            ("secrets", secrets),
+            ("configs", configs),
+        ] {
             if !entries.is_empty() {
                 out.insert(section.to_owned(), entries.into());
             }
@@ -76,6 +86,22 @@ impl Draft {
                     continue;
                 }
                 let given = self.volumes.get(key).ok_or_else(|| undefined(name, "volume", key))?;
+                used.insert(key.to_owned(), named(&self.name, key, given.clone()));
+            }
+        }
+        Ok(used)
+    }
+}
+
+impl Draft {
+    /// Secrets or configs that a service uses.
+    fn used_files(&self, section: &str, all: &Map<String, Value>) -> Result<Map<String, Value>> {
+        let mut used = Map::new();
+        for (name, service) in &self.services {
+            for entry in service.get(section).and_then(Value::as_array).into_iter().flatten() {
+                let Some(key) = entry.get("source").and_then(Value::as_str) else { continue };
+                let what = section.trim_end_matches('s');
+                let given = all.get(key).ok_or_else(|| undefined(name, what, key))?;
                 used.insert(key.to_owned(), named(&self.name, key, given.clone()));
             }
         }

@@ -2,7 +2,10 @@
 //! the rest that names file, line and key.
 
 mod at;
+mod build;
+mod deploy;
 mod finish;
+mod kept;
 mod merge;
 mod mounts;
 mod nested;
@@ -10,7 +13,7 @@ pub(crate) mod places;
 mod ports;
 mod resources;
 mod service;
-mod units;
+pub(crate) mod units;
 mod vars;
 mod yaml;
 
@@ -54,8 +57,7 @@ pub(crate) fn load(request: &Request) -> Result<Model> {
     let home = project.variables.get("HOME").cloned();
     let paths = Paths { directory: &directory, home: home.as_deref() };
     let variables = project.variables.clone();
-    let (services, networks, volumes) = Default::default();
-    let mut draft = Draft { name, services, networks, volumes, variables };
+    let mut draft = Draft { name, variables, ..Draft::default() };
     for (file, mut tree) in trees {
         let lookup = |name: &str| project.variables.get(name).cloned();
         vars::fill(&At::top(file), &mut tree, &lookup)?;
@@ -91,6 +93,11 @@ fn add(draft: &mut Draft, file: &Path, tree: &Node, paths: &Paths<'_>) -> Result
             }
             "networks" => merge::lay(&mut draft.networks, resources::read(&at, value, true)?),
             "volumes" => merge::lay(&mut draft.volumes, resources::read(&at, value, false)?),
+            "secrets" => merge::lay(&mut draft.secrets, kept::read(&at, value, paths)?),
+            "configs" => merge::lay(&mut draft.configs, kept::read(&at, value, paths)?),
+            _ if !["include", "models"].contains(&key.name.as_str()) => {
+                return Err(at.invalid("Compose knows no such key"));
+            }
             _ => return Err(at.unknown()),
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::at::At;
+use super::service::size;
 use super::yaml::{Node, Yaml};
 use crate::error::Result;
 
@@ -117,8 +118,17 @@ fn long(at: &At<'_>, node: &Node, paths: &Paths<'_>) -> Result<Value> {
             }
             "read_only" if at.truth(value)? => drop(out.insert(key.name.clone(), json!(true))),
             "read_only" => {}
+            "bind" | "volume" | "tmpfs" => {
+                drop(out.insert(key.name.clone(), how(&at, &key.name, value)?));
+            }
             _ => return Err(at.unknown()),
         }
+    }
+    let kind = out.get("type").and_then(Value::as_str).unwrap_or_default();
+    if let Some(other) =
+        ["bind", "volume", "tmpfs"].iter().find(|k| **k != kind && out.contains_key(**k))
+    {
+        return Err(at.down(other, at.place).unsupported("for another type of a volume"));
     }
     let source = out.get("source").and_then(Value::as_str).map(str::to_owned);
     let bind = match (out.get("type").and_then(Value::as_str), &source) {
@@ -133,6 +143,27 @@ fn long(at: &At<'_>, node: &Node, paths: &Paths<'_>) -> Result<Value> {
         let source = paths.absolute(&source);
         let source = source.ok_or_else(|| at.unsupported("a home folder that is not known"))?;
         out.insert("source".to_owned(), json!(source));
+    }
+    Ok(out.into())
+}
+
+/// What is said of one type of a volume.
+fn how(at: &At<'_>, kind: &str, node: &Node) -> Result<Value> {
+    let mut out = Map::new();
+    for (key, value) in at.map(node)? {
+        let at = at.down(&key.name, key.place);
+        let new = match (kind, key.name.as_str()) {
+            ("bind", "create_host_path") => match at.truth(value)? {
+                false => json!(false),
+                true => continue,
+            },
+            ("bind", "propagation") => json!(at.text(value)?),
+            ("volume", "nocopy") if at.truth(value)? => json!(true),
+            ("tmpfs", "size") => size(&at, value)?,
+            ("tmpfs", "mode") => json!(at.count(value)?),
+            _ => return Err(at.unknown()),
+        };
+        out.insert(key.name.clone(), new);
     }
     Ok(out.into())
 }

@@ -164,14 +164,19 @@ pub(crate) fn ulimits(at: &At<'_>, value: &Node) -> Result<Value> {
     Ok(out.into())
 }
 
-pub(crate) fn deploy(at: &At<'_>, value: &Node) -> Result<Value> {
-    let mut out = json!({"resources": {}, "placement": {}});
+pub(crate) fn logging(at: &At<'_>, value: &Node) -> Result<Value> {
+    let mut out = Map::new();
     for (key, value) in at.map(value)? {
         let at = at.down(&key.name, key.place);
-        match key.name.as_str() {
-            "replicas" => out["replicas"] = json!(at.count(value)?),
+        let new = match key.name.as_str() {
+            "driver" => json!(at.text(value)?),
+            "options" => at.labels(value)?,
             _ => return Err(at.unknown()),
-        }
+        };
+        out.insert(key.name.clone(), new);
     }
-    Ok(out)
+    if !out.contains_key("driver") {
+        return Err(at.unsupported("options without `driver`"));
+    }
+    Ok(out.into())
 }

@@ -5,8 +5,43 @@ use serde_json::{Map, Value, json};
 use super::at::At;
 use super::mounts::{self, Paths};
 use super::yaml::{Node, Yaml};
-use super::{nested, ports, units};
+use super::{deploy, kept, nested, ports, units};
 use crate::error::Result;
+
+/// What only Compose does; any other key is a mistake.
+const KNOWN: [&str; 29] = [
+    "annotations",
+    "attach",
+    "blkio_config",
+    "cgroup",
+    "cpu_count",
+    "cpu_percent",
+    "cpu_period",
+    "cpu_quota",
+    "cpu_rt_period",
+    "cpu_rt_runtime",
+    "credential_spec",
+    "develop",
+    "device_cgroup_rules",
+    "devices",
+    "extends",
+    "external_links",
+    "gpus",
+    "isolation",
+    "label_file",
+    "links",
+    "mac_address",
+    "mem_swappiness",
+    "memswap_limit",
+    "models",
+    "oom_score_adj",
+    "post_start",
+    "pre_stop",
+    "provider",
+    "storage_opt",
+];
+/// The same; newer.
+const NEWER: [&str; 5] = ["pre_start", "use_api_socket", "uts", "volumes_from", "volume_driver"];
 
 /// A service's keys, canonical, but for what needs the whole project.
 pub(crate) fn read(at: &At<'_>, node: &Node, paths: &Paths<'_>) -> Result<Map<String, Value>> {
@@ -27,16 +62,20 @@ pub(crate) fn read(at: &At<'_>, node: &Node, paths: &Paths<'_>) -> Result<Map<St
     {
         return Err(at.invalid("`scale` and `deploy.replicas` differ"));
     }
+    deploy::once(at, &out)?;
     Ok(out)
 }
 
 /// Keys of one scalar.
 fn simple(at: &At<'_>, name: &str, value: &Node) -> Option<Result<Value>> {
     Some(match name {
-        "image" | "user" | "working_dir" | "hostname" | "stop_signal" => match at.text(value) {
-            Ok("") => Err(at.unsupported("an empty value")),
-            text => text.map(|t| json!(t)),
-        },
+        "image" | "user" | "working_dir" | "hostname" | "stop_signal" | "domainname"
+        | "platform" | "userns_mode" | "cgroup_parent" | "runtime" | "cpuset" => {
+            match at.text(value) {
+                Ok("") => Err(at.unsupported("an empty value")),
+                text => text.map(|t| json!(t)),
+            }
+        }
         "container_name" => at.text(value).and_then(|name| {
             let good = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
             let start = name.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -53,13 +92,27 @@ fn simple(at: &At<'_>, name: &str, value: &Node) -> Option<Result<Value>> {
         }),
         "restart" => at.text(value).and_then(|text| match text {
             "no" | "always" | "on-failure" | "unless-stopped" => Ok(json!(text)),
+            _ if text.strip_prefix("on-failure:").is_some_and(number) => Ok(json!(text)),
             _ => Err(at.unsupported("this restart policy")),
         }),
-        "tty" | "stdin_open" | "init" | "read_only" | "privileged" => {
+        "pull_policy" => at.text(value).and_then(|text| match text {
+            "always" | "never" | "missing" | "build" => Ok(json!(text)),
+            "if_not_present" => Ok(json!("missing")),
+            _ => Err(at.unsupported("this policy")),
+        }),
+        "ipc" | "pid" => at.text(value).and_then(|mode| match mode {
+            "host" | "private" | "shareable" | "none" => Ok(json!(mode)),
+            _ => Err(at.unsupported("this mode")),
+        }),
+        "tty" | "stdin_open" | "init" | "read_only" | "privileged" | "oom_kill_disable" => {
             at.truth(value).map(|t| json!(t))
         }
         "scale" => at.count(value).map(|n| json!(n)),
-        "mem_limit" | "shm_size" => size(at, value),
+        "pids_limit" | "cpu_shares" => at.count(value).and_then(|n| match n {
+            0 => Err(at.unsupported("nothing")),
+            n => Ok(json!(n)),
+        }),
+        "mem_limit" | "shm_size" | "mem_reservation" => size(at, value),
         "cpus" => cpus(at, value),
         "stop_grace_period" => time(at, value),
         _ => return None,
@@ -69,7 +122,11 @@ fn simple(at: &At<'_>, name: &str, value: &Node) -> Option<Result<Value>> {
 /// Keys of lists and mappings of scalars.
 fn listed(at: &At<'_>, name: &str, value: &Node) -> Option<Result<Value>> {
     Some(match name {
-        "cap_add" | "cap_drop" | "security_opt" => at.texts(value).map(|t| json!(t)),
+        "cap_add" | "cap_drop" | "security_opt" | "dns_opt" => at.texts(value).map(|t| json!(t)),
+        "group_add" => at.list(value).and_then(|items| {
+            let texts: Result<Vec<_>> = items.iter().map(|item| at.scalar(item)).collect();
+            Ok(json!(texts?))
+        }),
         "profiles" => at.texts(value).and_then(|names| {
             let good = |n: &String| {
                 n.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -77,7 +134,7 @@ fn listed(at: &At<'_>, name: &str, value: &Node) -> Option<Result<Value>> {
             };
             if names.iter().all(good) { Ok(json!(names)) } else { Err(at.invalid("is no profile")) }
         }),
-        "tmpfs" => match &value.value {
+        "tmpfs" | "dns" | "dns_search" => match &value.value {
             Yaml::Text(text) => Ok(json!([text])),
             _ => at.texts(value).map(|t| json!(t)),
         },
@@ -97,7 +154,7 @@ fn listed(at: &At<'_>, name: &str, value: &Node) -> Option<Result<Value>> {
 /// Keys with a form of their own.
 fn structured(at: &At<'_>, name: &str, value: &Node, paths: &Paths<'_>) -> Result<Value> {
     match name {
-        "build" => build(at, value, paths),
+        "build" => super::build::read(at, value, paths),
         "ports" | "volumes" => {
             let mut all = Vec::new();
             for (index, item) in at.list(value)?.iter().enumerate() {
@@ -115,12 +172,15 @@ fn structured(at: &At<'_>, name: &str, value: &Node, paths: &Paths<'_>) -> Resul
         "depends_on" => nested::depends(at, value),
         "healthcheck" => nested::healthcheck(at, value),
         "ulimits" => nested::ulimits(at, value),
-        "deploy" => nested::deploy(at, value),
-        _ => Err(at.unknown()),
+        "deploy" => deploy::read(at, value),
+        "logging" => nested::logging(at, value),
+        "secrets" | "configs" => kept::used(at, name, value),
+        _ if KNOWN.contains(&name) || NEWER.contains(&name) => Err(at.unknown()),
+        _ => Err(at.invalid("Compose knows no such key of a service")),
     }
 }
 
-fn size(at: &At<'_>, value: &Node) -> Result<Value> {
+pub(crate) fn size(at: &At<'_>, value: &Node) -> Result<Value> {
     let text = at.scalar(value)?;
     let bytes = units::bytes(&text).ok_or_else(|| at.unsupported("a size written like this"))?;
     if bytes == 0 {
@@ -129,7 +189,11 @@ fn size(at: &At<'_>, value: &Node) -> Result<Value> {
     Ok(json!(bytes.to_string()))
 }
 
-fn cpus(at: &At<'_>, value: &Node) -> Result<Value> {
+fn number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0')
+}
+
+pub(crate) fn cpus(at: &At<'_>, value: &Node) -> Result<Value> {
     let number: Option<f64> = at.scalar(value)?.parse().ok().filter(|n: &f64| *n > 0.0);
     match number {
         Some(number) if number.fract() == 0.0 => Ok(json!(number as u64)),
@@ -142,8 +206,7 @@ fn cpus(at: &At<'_>, value: &Node) -> Result<Value> {
 pub(crate) fn time(at: &At<'_>, value: &Node) -> Result<Value> {
     let text = at.text(value)?;
     let nanoseconds = units::duration(text).ok_or_else(|| at.invalid("is no duration"))?;
-    let written = units::written(nanoseconds);
-    Ok(json!(written.ok_or_else(|| at.unsupported("a fraction of a second"))?))
+    Ok(json!(units::written(nanoseconds)))
 }
 
 pub(crate) fn command(at: &At<'_>, value: &Node) -> Result<Value> {
@@ -180,7 +243,7 @@ fn expose(at: &At<'_>, value: &Node) -> Result<Value> {
     Ok(json!(ports))
 }
 
-fn hosts(at: &At<'_>, value: &Node) -> Result<Value> {
+pub(crate) fn hosts(at: &At<'_>, value: &Node) -> Result<Value> {
     let mut hosts = Vec::new();
     let wrong = || at.unsupported("a host that is not written NAME:ADDRESS");
     let pairs: Vec<(String, String)> = match &value.value {
@@ -205,39 +268,4 @@ fn hosts(at: &At<'_>, value: &Node) -> Result<Value> {
     }
     hosts.sort();
     Ok(json!(hosts))
-}
-
-fn build(at: &At<'_>, value: &Node, paths: &Paths<'_>) -> Result<Value> {
-    let mut out = Map::new();
-    out.insert("dockerfile".to_owned(), json!("Dockerfile"));
-    let context = |at: &At<'_>, text: &str| {
-        let far =
-            text.contains("://") || text.starts_with("git@") || text.starts_with("github.com");
-        let path = if far || text.is_empty() { None } else { paths.absolute(text) };
-        path.ok_or_else(|| at.unsupported("a build context that is no folder"))
-    };
-    if let Yaml::Text(text) = &value.value {
-        out.insert("context".to_owned(), json!(context(at, text)?));
-        return Ok(out.into());
-    }
-    for (key, value) in at.map(value)? {
-        let at = at.down(&key.name, key.place);
-        let new = match key.name.as_str() {
-            "context" => json!(context(&at, at.text(value)?)?),
-            "dockerfile" | "target" => json!(at.text(value)?),
-            "args" => {
-                let pairs = at.pairs(value)?;
-                if pairs.iter().any(|(_, v)| v.is_none()) {
-                    return Err(at.unsupported("an argument without a value"));
-                }
-                pairs.into_iter().map(|(k, v)| (k, json!(v))).collect::<Map<_, _>>().into()
-            }
-            _ => return Err(at.unknown()),
-        };
-        out.insert(key.name.clone(), new);
-    }
-    if !out.contains_key("context") {
-        out.insert("context".to_owned(), json!(context(at, ".")?));
-    }
-    Ok(out.into())
 }

@@ -3,8 +3,10 @@
 //! `up` goes through the journal: subnet, file, networks, containers, health, names. Whatever stops in the
 //! middle is taken back by what the engine knows, not by what we remember: everything carries our labels.
 
+mod bring;
 mod command;
 mod data;
+mod direct;
 mod down;
 mod drift;
 mod files;
@@ -27,7 +29,7 @@ mod watch;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +55,9 @@ pub(crate) const SHARED: &str = "dev.atelier.shared";
 /// The hash of a shared service's definition.
 pub(crate) const DEFINITION: &str = "dev.atelier.definition";
 
+/// Instead of Compose's program: none, though there is one.
+const NATIVE: &str = "native";
+
 /// Settings of services.
 #[derive(Debug, Clone)]
 pub struct ServiceSettings {
@@ -60,7 +65,7 @@ pub struct ServiceSettings {
     pub engine: Option<String>,
     /// Where engines are looked for.
     pub around: Surroundings,
-    /// The Compose program, when it is not to be found by itself.
+    /// The Compose program, when it is not to be found by itself; `native` for none.
     pub compose: Option<PathBuf>,
     /// `PATH`, where programs are looked for.
     pub path: OsString,
@@ -149,6 +154,9 @@ impl Driver {
             return Ok(loader.clone());
         }
         let (named, path) = (self.settings.compose.clone(), self.settings.path.clone());
+        if named.as_deref() == Some(Path::new(NATIVE)) {
+            return Ok(kept.insert(Arc::new(Loader::Native)).clone());
+        }
         let found = tokio::task::spawn_blocking(move || Tool::detect(named.as_deref(), &path));
         let found = found.await.map_err(|e| crate::error::broken(&e))??;
         let loader = Arc::new(found.map_or(Loader::Native, Loader::Tool));

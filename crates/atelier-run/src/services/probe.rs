@@ -7,6 +7,10 @@ use atelier_compose::Loader;
 
 use crate::workshop::Workshop;
 
+/// What stands in Compose's place.
+const WITHOUT: &str = "built in, for what most projects have; for the rest install Docker Compose \
+     (docker-compose-v2 or docker-compose-plugin)";
+
 impl Workshop {
     /// Neither is needed for environments without services, so what is missing is a warning.
     pub(crate) async fn probe_services(self: &Arc<Self>) -> Vec<Check> {
@@ -22,10 +26,7 @@ impl Workshop {
         };
         let compose = match self.driver.loader().await.as_deref() {
             Ok(Loader::Tool(tool)) => Ok(format!("Docker Compose {}", tool.version)),
-            Ok(Loader::Native) => Err((
-                "Docker Compose is not installed".to_owned(),
-                vec!["install docker-compose-v2 or docker-compose-plugin".to_owned()],
-            )),
+            Ok(Loader::Native) => Ok(WITHOUT.to_owned()),
             Err(problem) => Err((problem.detail.clone(), problem.hints.clone())),
         };
         vec![check("container engine", engine), check("compose", compose)]

@@ -2,17 +2,17 @@
 //! Who uses it stands in the environments' own records, so there is no count that could be wrong.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use atelier_api::{ExitCode, Problem};
-use atelier_compose::{Generated, Loader, Scope, SharedFile, shared_file};
-use atelier_engine::{Container, Engine, Run, State};
+use atelier_compose::{Generated, Scope, SharedFile, shared_file};
+use atelier_engine::{Container, Engine, State};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::bring::Bring;
 use super::record::{Phase, ServicesRecord, SharedUse};
 use super::up::{Rise, make_networks, slug, subnet_v4};
 use super::{DEFINITION, HOME, SHARED, down, store, wait};
@@ -122,24 +122,21 @@ impl Workshop {
         }
         let path = self.shared_file(id);
         super::files::write_private(&path, &file)?;
-        let loader = self.driver.loader().await?;
-        let Loader::Tool(tool) = &*loader else { return Err(vanished(service)) };
-        let run = Run {
-            argv: &tool.argv,
+        let label = format!("{SHARED}={id}");
+        let bring = Bring {
+            engine: rise.engine,
             project: &scope.name,
+            label: &label,
             file: &path,
             folder: &rise.record.project.root,
-            arguments: ["up", "--detach"].map(OsString::from).to_vec(),
+            plan: &Generated { file, ..plan.clone() },
+            only: &[],
+            build: false,
+            recreate: false,
             limit: self.limit(rise.options),
             variables: Vec::new(),
         };
-        let label = format!("{SHARED}={id}");
-        let turn = rise.engine.turn().await;
-        let done = rise.engine.compose(run, &mut |line| tracing::debug!(service, line)).await;
-        drop(turn);
-        if let Err(error) = done {
-            return Err(wait::blame(rise.engine, &label).await.unwrap_or_else(|| error.into()));
-        }
+        self.bring(&bring).await?;
         let record = ServicesRecord {
             scope: scope.name.clone(),
             options: rise.options.clone(),

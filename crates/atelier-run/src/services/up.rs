@@ -1,7 +1,6 @@
 //! `env.up`: from Compose files to services that run, are healthy and have names.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,11 +8,12 @@ use std::time::Duration;
 
 use atelier_api::Problem;
 use atelier_api::service::{EnvUpInput, Services, UpOptions};
-use atelier_compose::{Generated, Loader, Model, NetworkPlan, Scope, SubnetV4, SubnetV6, generate};
-use atelier_engine::{Container, Engine, EngineError, NewNetwork, NewSubnet, Run};
+use atelier_compose::{Generated, Model, NetworkPlan, Scope, SubnetV4, SubnetV6, generate};
+use atelier_engine::{Container, Engine, EngineError, NewNetwork, NewSubnet};
 use atelier_store::Job;
 use serde_json::json;
 
+use super::bring::Bring;
 use super::files::write_private;
 use super::record::{Phase, ServicesRecord};
 use super::subnets::{PREFIX, Subnet};
@@ -171,28 +171,20 @@ impl Workshop {
         file: &Path,
         plan: &Generated,
     ) -> Result<(), Problem> {
-        let loader = self.driver.loader().await?;
-        let Loader::Tool(tool) = &*loader else {
-            return Err(no_tool());
-        };
-        let run = Run {
-            argv: &tool.argv,
+        let bring = Bring {
+            engine: rise.engine,
             project,
+            label: &format!("{ENVIRONMENT}={}", rise.record.id),
             file,
             folder: &rise.tree,
-            arguments: arguments(rise),
+            plan,
+            only: rise.only,
+            build: rise.options.build,
+            recreate: rise.options.recreate,
             limit: self.limit(rise.options),
             variables: self.variables_of(rise.record, plan),
         };
-        let _turn = rise.engine.turn().await;
-        let label = rise.record.label();
-        let done = rise.engine.compose(run, &mut |line| tracing::debug!(label, line)).await;
-        let Err(error) = done else { return Ok(()) };
-        let own = format!("{ENVIRONMENT}={}", rise.record.id);
-        match wait::blame(rise.engine, &own).await {
-            Some(problem) => Err(problem),
-            None => Err(error.into()),
-        }
+        self.bring(&bring).await
     }
 
     fn variables_of(&self, record: &Record, plan: &Generated) -> Vec<(String, String)> {
@@ -247,17 +239,6 @@ impl Workshop {
         let shown = tokio::task::spawn_blocking(move || super::show_tree(&folder, &workspace));
         shown.await.map_err(|e| broken(&e))?.map_err(|e| super::tree::unmountable(record, &e))
     }
-}
-
-fn arguments(rise: &Rise<'_>) -> Vec<OsString> {
-    let mut words = vec!["up", "--detach", "--remove-orphans"];
-    if rise.options.build {
-        words.push("--build");
-    }
-    if rise.options.recreate {
-        words.push("--force-recreate");
-    }
-    words.into_iter().map(OsString::from).chain(rise.only.iter().map(OsString::from)).collect()
 }
 
 /// The services that are one instance for all: those with the label and those that were asked for.
@@ -339,16 +320,4 @@ pub(super) fn slug(name: &str) -> String {
     let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     let text: String = lower.chars().map(|c| if fine(c) { c } else { '-' }).collect();
     text.trim_start_matches(['-', '_']).to_owned()
-}
-
-fn no_tool() -> Problem {
-    Problem::new(
-        "compose.tool_missing",
-        atelier_api::ExitCode::Configuration,
-        "Docker Compose is not installed",
-    )
-    .hint(
-        "install Docker Compose 2 or newer: the package docker-compose-v2 or docker-compose-plugin",
-    )
-    .hint("or name its program in ATELIER_COMPOSE")
 }

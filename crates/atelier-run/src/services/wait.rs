@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use atelier_api::{ExitCode, Problem};
-use atelier_engine::{Container, Engine, Health, State};
+use atelier_engine::{Container, Engine, EngineError, Happening, Health, State};
+use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 
 use super::record::ServicesRecord;
 
-/// How often the engine is asked. Each look is a call for each container.
-const PAUSE: Duration = Duration::from_millis(150);
+/// How often the engine is asked though it told of nothing. Each look is a call for each container.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Lines of a service's log that an error repeats.
 const LINES: u32 = 15;
 
@@ -45,6 +46,7 @@ pub(crate) async fn well(
     limit: Duration,
 ) -> Result<Vec<Container>, Problem> {
     let end = Instant::now() + limit;
+    let mut events = std::pin::pin!(engine.events(label).fuse());
     loop {
         let containers = engine.examine(&[label.to_owned()]).await?;
         let mut waiting = None;
@@ -61,13 +63,41 @@ pub(crate) async fn well(
                 let why = format!("{why} after {} s", limit.as_secs());
                 return Err(unwell(engine, container, &why).await);
             }
-            Some(_) => tokio::time::sleep(PAUSE).await,
+            // Whatever happened, and also if nothing did.
+            Some(_) => drop(tokio::time::timeout(PAUSE, telling(&mut events)).await),
         }
     }
 }
 
+/// Returns when the engine tells that something of them changed.
+async fn telling(events: &mut (impl Stream<Item = Result<Happening, EngineError>> + Unpin)) {
+    while let Some(event) = events.next().await {
+        if event.is_ok_and(|event| !event.action.starts_with("exec_")) {
+            return;
+        }
+    }
+    // The engine tells nothing more: it is asked.
+    std::future::pending::<()>().await;
+}
+
 fn planned(services: &ServicesRecord, container: &Container) -> bool {
     services.services.iter().any(|plan| plan.name == container.service)
+}
+
+/// What to say when bringing up took too long: who is not well yet.
+pub(super) async fn late(engine: &Engine, label: &str, limit: Duration) -> Problem {
+    let after = limit.as_secs();
+    let containers = engine.examine(&[label.to_owned()]).await.unwrap_or_default();
+    for container in &containers {
+        if let Lack::Time(why) = lack(container)
+            && container.state != State::Created
+        {
+            return unwell(engine, container, &format!("{why} after {after} s")).await;
+        }
+    }
+    let detail = format!("the services were not started within {after} s");
+    Problem::new("env.service_failed", ExitCode::Engine, detail)
+        .hint("give them longer: --timeout SECONDS; bringing and building images counts too")
 }
 
 /// Which containers are not well, for a Compose that only says that it failed.
@@ -86,7 +116,7 @@ pub(crate) async fn blame(engine: &Engine, label: &str) -> Option<Problem> {
     None
 }
 
-async fn unwell(engine: &Engine, container: &Container, why: &str) -> Problem {
+pub(super) async fn unwell(engine: &Engine, container: &Container, why: &str) -> Problem {
     let service = &container.service;
     let said = engine.last_words(&container.id, LINES).await;
     let said = match said.trim_end() {
@@ -112,6 +142,8 @@ mod tests {
             exit_code,
             addresses: Vec::new(),
             image: String::new(),
+            image_id: String::new(),
+            networks: std::collections::HashMap::new(),
             labels: std::collections::HashMap::new(),
         }
     }

@@ -1,0 +1,66 @@
+//! Services on a machine without Compose: what needs it is named, with what to install.
+//! Everything that works either way is tested in `services`, both ways.
+
+use crate::support::Lab;
+
+fn lab(file: &str) -> Lab {
+    let mut lab = Lab::with_services("shop", file);
+    lab.set("ATELIER_COMPOSE", "native");
+    lab.ok(&["env", "create", "a1"]);
+    lab
+}
+
+#[test]
+fn a_key_that_only_compose_knows_is_named_with_its_place_and_what_to_install() {
+    let lab = lab("services:\n  a:\n    image: atelier-test:1\n    gpus: all\n");
+    let install = "docker-compose-plugin";
+    lab.run(&["env", "up", "a1"]).fails(8, &["compose.yaml:4: `services.a.gpus`", install]);
+}
+
+#[test]
+fn a_dockerfile_that_needs_another_builder_is_named_with_its_line() {
+    let lab = lab("services: {a: {build: .}}\n");
+    let script =
+        "printf 'FROM atelier-test:1\\nRUN --mount=type=cache,target=/x true\\n' > Dockerfile";
+    lab.ok(&["run", "--no-up", "a1", "--", "sh", "-c", script]);
+    lab.run(&["env", "up", "a1"]).fails(8, &["Dockerfile:2: `RUN --mount", "needs BuildKit"]);
+}
+
+#[test]
+fn a_build_that_fails_says_what_the_builder_said() {
+    let lab = lab("services: {a: {build: {context: ., network: none}}}\n");
+    let script = "printf 'FROM atelier-test:1\\nRUN echo I can not; exit 9\\n' > Dockerfile";
+    lab.ok(&["run", "--no-up", "a1", "--", "sh", "-c", script]);
+    lab.run(&["env", "up", "a1"]).fails(6, &["service a", "I can not", "code: 9"]);
+}
+
+#[test]
+fn an_image_is_built_of_a_stage_with_arguments_and_without_what_is_ignored() {
+    let file = "services:\n  a:\n    build: {context: ., dockerfile: build/Dockerfile, target: small, network: none, args: {WORD: told}}\n    \
+        command: sh -c 'cat /word /src/*; exec sleep 1000'\n    stop_grace_period: 0s\n";
+    let lab = lab(file);
+    let text = "FROM atelier-test:1 AS small\nARG WORD\nRUN echo $WORD > /word\nCOPY src /src\nFROM small\nRUN exit 3\n";
+    let script = format!(
+        "mkdir build src; printf '{}' > build/Dockerfile; echo seen > src/a; echo hidden > src/b; printf '**/b\\nbuild\\n' > .dockerignore",
+        text.replace('\n', "\\n")
+    );
+    lab.ok(&["run", "--no-up", "a1", "--", "sh", "-c", &script]);
+    lab.ok(&["env", "up", "a1"]);
+    let said = lab.ok(&["env", "logs", "a1", "-s", "a"]);
+    assert!(
+        said.contains("told\n") && said.contains("seen\n") && !said.contains("hidden"),
+        "{said}"
+    );
+    // What was built is not built again until it is asked for.
+    lab.ok(&["run", "--no-up", "a1", "--", "sh", "-c", "echo changed > src/a"]);
+    lab.ok(&["env", "up", "a1"]);
+    assert!(!lab.ok(&["env", "logs", "a1", "-s", "a"]).contains("changed"));
+    lab.ok(&["env", "up", "--build", "a1"]);
+    assert!(lab.ok(&["env", "logs", "a1", "-s", "a"]).contains("changed"));
+}
+
+#[test]
+fn an_image_that_no_registry_has_is_named() {
+    let lab = lab("services: {a: {image: 'localhost:1/none:1'}}\n");
+    lab.run(&["env", "up", "a1"]).fails(6, &["the image localhost:1/none:1", "docker pull"]);
+}
