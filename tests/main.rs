@@ -17,6 +17,7 @@ mod far;
 mod faults;
 mod hostnames;
 mod image;
+mod podman;
 mod run;
 mod sandbox;
 mod security;

@@ -4,14 +4,21 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use super::Lab;
 
 /// The image of every service: busybox with all its programs.
 const IMAGE: &str = "atelier-test:1";
 
+/// The engine that this test has for itself.
+static OWN: OnceLock<String> = OnceLock::new();
+
 /// The engine's address.
 fn engine() -> String {
+    if let Some(own) = OWN.get() {
+        return own.clone();
+    }
     std::env::var("ATELIER_TEST_ENGINE").unwrap_or_else(|_| {
         panic!("no container engine: run scripts/test, or scripts/with-engine cargo nextest run")
     })
@@ -46,6 +53,20 @@ impl Lab {
         lab
     }
 
+    /// The same with a Podman of its own, driven by this Compose, or by none (`native`).
+    pub fn with_podman(project: &str, compose_file: &str, driver: &str) -> Self {
+        let mut lab = Self::bare(project);
+        let podman = super::podman::Podman::start(lab.folder.path());
+        OWN.set(podman.address.clone()).unwrap();
+        lab.podman = Some(podman);
+        lab.serve_with_engine();
+        let driver = if driver == "compose" { compose() } else { driver.to_owned() };
+        lab.set("ATELIER_COMPOSE", &driver);
+        lab.write("compose.yaml", compose_file);
+        lab.write("site/index.html", "hello\n");
+        lab
+    }
+
     /// From now on with the engine of the tests, which gets the image.
     pub fn serve_with_engine(&mut self) {
         self.serve_with_engine_at(&engine());
@@ -64,6 +85,16 @@ impl Lab {
     /// One of the variables that the binary gets.
     pub fn variable(&self, name: &str) -> Option<String> {
         self.variables.iter().find(|(own, _)| *own == name).map(|(_, value)| value.clone())
+    }
+
+    /// Where the engine of its own answers.
+    pub fn address(&self) -> String {
+        self.podman.as_ref().unwrap().address.clone()
+    }
+
+    /// Takes a variable away again.
+    pub fn unset(&mut self, name: &str) {
+        self.variables.retain(|(own, _)| *own != name);
     }
 
     /// Starts the binary's control plane anew with one more variable.
@@ -154,4 +185,10 @@ pub(super) fn image(folder: &Path, address: &str) {
         .output();
     let done = done.unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    // Podman names what is imported by itself.
+    let said: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let id = said["status"].as_str().unwrap();
+    let path = format!("/images/{id}/tag?repo={repo}&tag={tag}");
+    let named = curl_at(address, &["--fail", "-X", "POST"], &path).output().unwrap();
+    assert!(named.status.success(), "{}", String::from_utf8_lossy(&named.stderr));
 }

@@ -8,6 +8,7 @@ mod http;
 mod image;
 mod leaks;
 mod own_engine;
+mod podman;
 mod sandboxes;
 mod servers;
 mod terminal;
@@ -36,6 +37,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A home, a project, and the binary.
 pub struct Lab {
+    /// An engine of its own, which ends before its folder goes.
+    podman: Option<podman::Podman>,
     folder: tempfile::TempDir,
     /// Variables of the binary besides the usual ones.
     variables: Vec<(&'static str, String)>,
@@ -63,7 +66,7 @@ impl Lab {
         let project = folder.path().join(name.as_ref());
         fs::create_dir(&project).unwrap();
         fs::create_dir(folder.path().join("user")).unwrap();
-        Self { folder, project, variables: Vec::new() }
+        Self { podman: None, folder, project, variables: Vec::new() }
     }
 
     /// The home folder of this lab's Atelier.

@@ -34,6 +34,8 @@ pub struct Surroundings {
     pub docker_context: Option<String>,
     /// `DOCKER_CONFIG`, or `~/.docker`.
     pub docker_config: Option<PathBuf>,
+    /// `CONTAINER_HOST`, which Podman's own client reads.
+    pub container_host: Option<String>,
     /// `XDG_RUNTIME_DIR`.
     pub runtime_dir: Option<PathBuf>,
 }
@@ -62,10 +64,13 @@ impl Engine {
             Some(address) => return Self::named(address, around).await,
             None => None,
         };
-        if only.is_none()
-            && let Some(address) = around.docker_host.as_deref().filter(|host| !host.is_empty())
-        {
-            return Self::at(address).await;
+        let named = [(&around.docker_host, Kind::Docker), (&around.container_host, Kind::Podman)];
+        for (host, kind) in named {
+            if only.is_none_or(|only| only == kind && kind == Kind::Podman)
+                && let Some(address) = host.as_deref().filter(|host| !host.is_empty())
+            {
+                return Self::at(address).await;
+            }
         }
         // Whoever uses another machine's engine must not be given this one's without a word.
         if only.is_none()

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
 
+use bollard::errors::Error;
 use bollard::models::{
     ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, HealthStatusEnum,
 };
@@ -12,9 +15,14 @@ use bollard::query_parameters::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::connect::Engine;
+use crate::connect::{Engine, Kind};
 use crate::error::{Doing, EngineError, status, unless};
 
+/// How often a list that can't be read is asked for again, and the pause between.
+const TRIES: u32 = 60;
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long a health check may take that is run by us.
+const CHECK: Duration = Duration::from_secs(30);
 /// Compose's label for the service of a container.
 const SERVICE: &str = "com.docker.compose.service";
 
@@ -81,13 +89,25 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`].
     pub async fn containers(&self, labels: &[String]) -> Result<Vec<Container>, EngineError> {
-        let filters = HashMap::from([("label", labels.to_vec())]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let listed = self.docker.list_containers(Some(options)).await;
-        let mut found: Vec<Container> =
-            listed.doing(|| "list containers".into())?.into_iter().map(read).collect();
+        let mut found = self.listed("label", labels).await?;
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
+    }
+
+    async fn listed(&self, key: &str, values: &[String]) -> Result<Vec<Container>, EngineError> {
+        let filters = HashMap::from([(key, values.to_vec())]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let mut left = TRIES;
+        loop {
+            let listed = self.docker.list_containers(Some(options.clone())).await;
+            // Podman has a word of its own for a container that has ended a moment ago.
+            if matches!(listed, Err(Error::JsonDataError { .. })) && left > 0 {
+                left -= 1;
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            return Ok(listed.doing(|| "list containers".into())?.into_iter().map(read).collect());
+        }
     }
 
     /// The same with what only a closer look tells: health, and how each ended.
@@ -107,10 +127,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`].
     pub async fn users_of(&self, volume: &str) -> Result<Vec<Container>, EngineError> {
-        let filters = HashMap::from([("volume", vec![volume.to_owned()])]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let listed = self.docker.list_containers(Some(options)).await;
-        Ok(listed.doing(|| "list containers".into())?.into_iter().map(read).collect())
+        self.listed("volume", &[volume.to_owned()]).await
     }
 
     async fn look(&self, container: &mut Container) -> Result<(), EngineError> {
@@ -138,7 +155,34 @@ impl Engine {
             _ => None,
         });
         container.exit_code = state.exit_code.filter(|_| container.state == State::Exited);
+        if container.health == Some(Health::Starting)
+            && container.state == State::Running
+            && self.leaves_checks_to_systemd()
+        {
+            let test = seen.config.and_then(|c| c.healthcheck).and_then(|check| check.test);
+            if self.passes(&container.id, &test.unwrap_or_default()).await {
+                container.health = Some(Health::Healthy);
+            }
+        }
         Ok(())
+    }
+
+    /// Podman has health checks run by timers of systemd: without one nobody ever runs them.
+    fn leaves_checks_to_systemd(&self) -> bool {
+        self.kind() == Kind::Podman && !Path::new("/run/systemd/system").exists()
+    }
+
+    /// Whether a container passes its health check now.
+    async fn passes(&self, id: &str, test: &[String]) -> bool {
+        let words: Vec<&str> = match test.split_first() {
+            Some((kind, rest)) if kind == "CMD" => rest.iter().map(String::as_str).collect(),
+            Some((kind, rest)) if kind == "CMD-SHELL" => {
+                ["/bin/sh", "-c"].into_iter().chain(rest.iter().map(String::as_str)).collect()
+            }
+            _ => return false,
+        };
+        let tried = tokio::time::timeout(CHECK, self.exec(id, &words, None, None)).await;
+        tried.is_ok_and(|done| done.is_ok_and(|finished| finished.code == 0))
     }
 
     /// Stops a container; one that does not end in `seconds` is killed.

@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use atelier_dns::{Record, Zone};
 use atelier_ingress::{Ingress, TlsConfig};
 use atelier_run::Front;
+use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,8 @@ use crate::names;
 
 /// HTTP's port and that of HTTP over TLS.
 const PORTS: [u16; 2] = [80, 443];
+/// Connections that wait to be accepted.
+const WAITING: i32 = 1024;
 
 /// TLS that is made when the first environment needs it: it may have to make keys.
 pub(crate) type LazyTls =
@@ -56,12 +59,12 @@ impl Fronts {
             return Ok(());
         }
         let [http, https] = PORTS.map(|port| SocketAddr::new(at, port));
-        let plain = TcpListener::bind(http).await;
+        let plain = bind(http);
         let plain = plain.map_err(|error| format!("can't listen at {http}: {error}"))?;
         let stop = CancellationToken::new();
         tokio::spawn(self.proxy.clone().serve(plain, None, stop.clone()));
         if let Some(tls) = &**self.tls
-            && let Ok(listener) = TcpListener::bind(https).await
+            && let Ok(listener) = bind(https)
         {
             tokio::spawn(self.proxy.clone().serve(listener, Some(tls.clone()), stop.clone()));
         }
@@ -70,6 +73,21 @@ impl Fronts {
         }
         Ok(())
     }
+}
+
+/// Listens at an address that may come only later: Podman makes a network's bridge when its first container
+/// starts.
+fn bind(at: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    #[cfg(target_os = "linux")]
+    if at.is_ipv4() {
+        socket.set_freebind_v4(true)?;
+    }
+    socket.bind(&at.into())?;
+    socket.listen(WAITING)?;
+    TcpListener::from_std(socket.into())
 }
 
 impl Front for Fronts {

@@ -162,6 +162,7 @@ fn services(settings: &Settings) -> ServiceSettings {
         engine: settings.engine.value.clone(),
         around: Surroundings {
             docker_host: text("DOCKER_HOST"),
+            container_host: text("CONTAINER_HOST"),
             docker_context: text("DOCKER_CONTEXT"),
             docker_config: folder("DOCKER_CONFIG").or(home),
             runtime_dir: folder("XDG_RUNTIME_DIR"),

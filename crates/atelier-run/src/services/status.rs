@@ -290,7 +290,7 @@ impl Workshop {
         let engine = self.driver.engine().await?;
         let label = format!("{ENVIRONMENT}={}", record.id);
         let containers = engine.containers(&[label]).await?;
-        let front = self.driver.names.open(record.id, &services).await;
+        let front = self.open_front(&engine, record.id, &services).await;
         self.publish(record, &services, front, &containers).await
     }
 }

@@ -103,7 +103,7 @@ impl Workshop {
         store::set_record(&self.store, record.id, &services).await?;
         rise.job.step("shared").await?;
         self.join_shared(rise, &scope, &plan, &mut services).await?;
-        let front = self.driver.names.open(record.id, &services).await;
+        let front = self.open_front(rise.engine, record.id, &services).await;
         scope.hosts = hosts(&self.table(record, &services, front, &HashMap::new()));
         let plan = generate(&rise.model, &scope)?;
         let file = self.compose_file(record);
@@ -162,6 +162,19 @@ impl Workshop {
         scope.env = record.name.to_string();
         scope.project = record.project.name.to_string();
         Ok(scope)
+    }
+
+    /// The ingress in an environment's own network; none where this machine is not in it.
+    pub(super) async fn open_front(
+        &self,
+        engine: &Engine,
+        id: Uuid,
+        services: &ServicesRecord,
+    ) -> Option<IpAddr> {
+        if engine.rootless() {
+            return None;
+        }
+        self.driver.names.open(id, services).await
     }
 
     pub(super) async fn start_all(

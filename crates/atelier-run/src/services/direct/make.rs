@@ -106,7 +106,9 @@ impl Work<'_> {
     ) -> bool {
         let plain = |id: &str| id.trim_start_matches("sha256:").to_owned();
         let stale = |(name, id): (&String, &String)| {
-            !id.is_empty() && self.networks.get(name).is_some_and(|now| now != id)
+            // Podman's lists have the name there.
+            let told = !id.is_empty() && id != name;
+            told && self.networks.get(name).is_some_and(|now| now != id)
         };
         let on = |(name, _): &(String, _)| container.networks.contains_key(name);
         container.labels.get(HASH).is_some_and(|own| own == hash)
