@@ -1,7 +1,7 @@
 //! Services on a machine without Compose: what needs it is named, with what to install.
 //! Everything that works either way is tested in `services`, both ways.
 
-use crate::support::Lab;
+use crate::support::{Lab, containers};
 
 fn lab(file: &str) -> Lab {
     let mut lab = Lab::with_services("shop", file);
@@ -63,4 +63,33 @@ fn an_image_is_built_of_a_stage_with_arguments_and_without_what_is_ignored() {
 fn an_image_that_no_registry_has_is_named() {
     let lab = lab("services: {a: {image: 'localhost:1/none:1'}}\n");
     lab.run(&["env", "up", "a1"]).fails(6, &["the image localhost:1/none:1", "docker pull"]);
+}
+
+#[test]
+fn where_compose_is_found_it_is_started_only_for_what_needs_it() {
+    let plain = "  a: {image: 'atelier-test:1', command: sleep 1000, stop_grace_period: 0s}\n";
+    let mut lab = Lab::with_services("shop", &format!("services:\n{plain}"));
+    let program = lab.user_home().join("docker-compose");
+    std::os::unix::fs::symlink(std::env::var("ATELIER_TEST_COMPOSE").unwrap(), program).unwrap();
+    let path = format!("{}:{}", lab.user_home().display(), std::env::var("PATH").unwrap());
+    lab.unset("ATELIER_COMPOSE");
+    lab.set("PATH", &path);
+    lab.ok(&["env", "create", "a1"]);
+    lab.ok(&["env", "up", "a1"]);
+    let id = lab.json(&["env", "show", "a1"])["id"].as_str().unwrap().to_owned();
+    let by_compose = || {
+        let all = containers(&format!("dev.atelier.environment={id}"));
+        let made = |c: &&serde_json::Value| c["Labels"].get("com.docker.compose.version").is_some();
+        (all.len(), all.iter().filter(made).count())
+    };
+    assert_eq!(by_compose(), (1, 0));
+    // Only Compose knows links.
+    let script = "printf '  b: {image: \"atelier-test:1\", command: sleep 1000, links: [a], stop_grace_period: 0s}\\n' >> compose.yaml";
+    lab.ok(&["run", "--no-up", "a1", "--", "sh", "-c", script]);
+    lab.ok(&["env", "up", "a1"]);
+    assert_eq!(by_compose(), (2, 2));
+    // What Compose has made stays with it.
+    lab.ok(&["run", "--no-up", "a1", "--", "sed", "-i", "/links/d", "compose.yaml"]);
+    lab.ok(&["env", "up", "a1"]);
+    assert_eq!(by_compose(), (1, 1));
 }

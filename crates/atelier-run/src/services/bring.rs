@@ -6,12 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atelier_api::Problem;
-use atelier_compose::direct::{Direct, direct as told};
+use atelier_compose::direct::{Direct, DirectService, PROJECT, Pull, direct as told};
 use atelier_compose::{Generated, Loader, Tool};
 use atelier_engine::{Engine, Run};
 
+use futures_util::future::try_join_all;
+
 use super::{direct, wait};
 use crate::workshop::Workshop;
+
+/// On every container that Compose makes.
+const BY_COMPOSE: &str = "com.docker.compose.version";
 
 /// What is brought up.
 pub(super) struct Bring<'a> {
@@ -41,9 +46,36 @@ impl Workshop {
         match (told(bring.plan, &variables, bring.file, bring.folder), &*loader) {
             (Ok(plan), Loader::Native) => one_by_one(bring, &plan).await,
             (Err(error), Loader::Native) => Err(error.into()),
+            // Who names a program wants it to be used.
+            (Ok(plan), Loader::Tool(_))
+                if self.driver.settings.compose.is_none() && ours(bring, &plan).await? =>
+            {
+                one_by_one(bring, &plan).await
+            }
             (_, Loader::Tool(tool)) => by_compose(bring, tool).await,
         }
     }
+}
+
+/// Whether what Compose could do is done without its start: when every image is there, since Compose knows
+/// how to log in and to build, and nothing there was made by Compose, which would be made anew.
+async fn ours(bring: &Bring<'_>, plan: &Direct) -> Result<bool, Problem> {
+    let quiet = |service: &DirectService| {
+        service.build.is_none() && matches!(service.pull, Pull::Missing | Pull::Never)
+    };
+    if bring.build || !plan.services.iter().all(quiet) {
+        return Ok(false);
+    }
+    let mut names: Vec<&str> = plan.services.iter().map(|s| s.image.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let label = [format!("{PROJECT}={}", bring.project)];
+    let (there, images) = tokio::try_join!(
+        bring.engine.containers(&label),
+        try_join_all(names.into_iter().map(|name| bring.engine.image(name)))
+    )?;
+    Ok(images.iter().all(Option::is_some)
+        && !there.iter().any(|c| c.labels.contains_key(BY_COMPOSE)))
 }
 
 async fn one_by_one(bring: &Bring<'_>, plan: &Direct) -> Result<(), Problem> {
