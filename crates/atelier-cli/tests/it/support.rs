@@ -31,6 +31,7 @@ pub struct Process {
     news: Notify,
     stdin: tokio::sync::Mutex<Option<ChildStdin>>,
     pid: u32,
+    terminal: bool,
 }
 
 /// The control plane.
@@ -255,7 +256,8 @@ fn begin(plane: &Plane, start: &RunStart) -> Result<Arc<Process>, Problem> {
         .map_err(|e| Problem::new("command.not_found", ExitCode::NotFound, e.to_string()))?;
     let pid = child.id().unwrap_or_default();
     let stdin = tokio::sync::Mutex::new(child.stdin.take());
-    let process = Arc::new(Process { pid, stdin, ..Process::default() });
+    let terminal = start.terminal.is_some();
+    let process = Arc::new(Process { pid, stdin, terminal, ..Process::default() });
     plane.processes.lock().unwrap().insert(pid, process.clone());
     tokio::spawn(collect(child, process.clone()));
     Ok(process)
@@ -298,7 +300,7 @@ fn started(process: &Process) -> ToClient {
         environment,
         created: false,
         pid: process.pid,
-        terminal: false,
+        terminal: process.terminal,
         notes: vec![],
     }
 }

@@ -12,6 +12,7 @@ use atelier_compose::{Generated, Model, NetworkPlan, Scope, SubnetV4, SubnetV6, 
 use atelier_engine::{Container, Engine, EngineError, NewNetwork, NewSubnet};
 use atelier_store::Job;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::bring::Bring;
 use super::files::write_private;
