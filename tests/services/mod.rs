@@ -15,6 +15,7 @@ mod recreate;
 mod repair;
 mod shared;
 mod together;
+mod trust;
 
 /// A database that says who it is, and a web server in front of it.
 pub const SHOP: &str = r#"

@@ -43,6 +43,8 @@ pub struct UpOptions {
     pub isolate: Vec<String>,
     /// Publish the ports that the files publish, each at a free port of 127.0.0.1.
     pub publish: bool,
+    /// Start services although the environment's Compose files ask more of this machine than the project's.
+    pub trust: bool,
     /// Start volumes as a copy of those of another environment, or of a seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_from: Option<String>,

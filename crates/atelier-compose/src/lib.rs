@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+mod asks;
 mod command;
 mod complaint;
 pub mod direct;
@@ -38,6 +39,7 @@ mod shared;
 mod subnet;
 mod tool;
 
+pub use asks::asks;
 pub use error::{ComposeError, Result};
 pub use generate::generate;
 pub use loader::Loader;

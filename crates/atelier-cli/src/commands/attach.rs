@@ -55,6 +55,7 @@ pub(crate) fn run(args: &AttachArgs, context: &Context<'_>) -> Result<u8, Failur
     };
     let task = Task {
         env: reference.env,
+        on: context.on.clone(),
         back: Some(attach.clone()),
         first: ToServer::Attach(attach),
         terminal: terminals.interactive() && !args.no_stdin,

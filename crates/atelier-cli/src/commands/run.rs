@@ -96,7 +96,7 @@ pub(crate) fn run(args: &RunArgs, context: &Context<'_>) -> Result<u8, Failure> 
         context.try_link();
     }
     let plane = context.control_plane()?;
-    context.wait(drive(&plane, Task::start(start, args.keys.keys()), manner))
+    context.wait(drive(&plane, Task::start(start, context.on.clone(), args.keys.keys()), manner))
 }
 
 fn start(

@@ -32,6 +32,8 @@ pub(crate) struct Task {
     pub first: ToServer,
     /// The environment.
     pub env: Name,
+    /// The far host that it is on.
+    pub on: Option<String>,
     /// How one goes back to it when the connection was lost, but for its number and the place; one can't
     /// when absent.
     pub back: Option<RunAttach>,
@@ -49,7 +51,7 @@ pub(crate) struct Task {
 
 impl Task {
     /// A command in an environment.
-    pub(crate) fn start(start: RunStart, keys: Keys) -> Self {
+    pub(crate) fn start(start: RunStart, on: Option<String>, keys: Keys) -> Self {
         let back = RunAttach {
             env: start.env.clone(),
             project: start.project.clone(),
@@ -59,6 +61,7 @@ impl Task {
         };
         Self {
             env: start.env.clone(),
+            on,
             back: Some(back),
             terminal: start.terminal.is_some(),
             stdin: start.stdin,
@@ -167,7 +170,10 @@ impl Run {
             print(format!("{pid}\n"))?;
         }
         if !self.manner.quiet {
-            note(&format!("it runs on: atelier attach {env} {pid}, atelier env logs -f {env}"));
+            let on = self.task.on.as_ref().map(|host| format!("--on {host} ")).unwrap_or_default();
+            note(&format!(
+                "it runs on: atelier {on}attach {env} {pid}, atelier {on}env logs -f {env}"
+            ));
         }
         Ok(())
     }

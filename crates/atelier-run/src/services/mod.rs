@@ -23,6 +23,7 @@ mod status;
 mod store;
 mod subnets;
 pub(crate) mod tree;
+mod trust;
 mod up;
 mod wait;
 mod watch;

@@ -68,6 +68,9 @@ impl Workshop {
         let record = now.as_ref().unwrap_or(record);
         let tree = self.show_tree(record).await?;
         let model = self.load_services(record, &tree, &options.profiles).await?;
+        if !options.trust {
+            self.trusted(record, &tree, &model, &options.profiles).await?;
+        }
         let engine = self.driver.engine().await?;
         let before = store::find(&self.store, record.id).await?;
         let was_up = before.is_some_and(|row| row.phase == Phase::Up);
@@ -268,7 +271,8 @@ fn planned(scope: &Scope, plan: &Generated, options: &UpOptions) -> ServicesReco
     ServicesRecord {
         scope: scope.name.clone(),
         // Where the first data came from does not matter any more when they are started again.
-        options: UpOptions { data_from: None, ..options.clone() },
+        // And trust is for once: commands inside may change the files again.
+        options: UpOptions { data_from: None, trust: false, ..options.clone() },
         services: plan.services.clone(),
         shared: BTreeMap::new(),
         networks: plan.networks.clone(),

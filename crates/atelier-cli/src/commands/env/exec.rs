@@ -69,6 +69,7 @@ pub(crate) fn run(args: &ExecArgs, context: &Context<'_>) -> Result<u8, Failure>
     let task = Task {
         first: ToServer::Exec(Box::new(start)),
         env: reference.env,
+        on: context.on.clone(),
         back: None,
         terminal,
         stdin,

@@ -46,6 +46,9 @@ pub(crate) struct UpArg {
     /// Publish ports as the files do, each at a free port of 127.0.0.1
     #[arg(long)]
     pub publish: bool,
+    /// Start services although the environment's Compose files ask more of this machine than the project's own
+    #[arg(long)]
+    pub trust: bool,
     /// Start volumes that are new as a copy of those of another environment, or of a seed
     #[arg(long, value_name = "ENV|SEED")]
     pub data_from: Option<String>,
@@ -64,6 +67,7 @@ impl UpArg {
             share: self.share.clone(),
             isolate: self.isolate.clone(),
             publish: self.publish,
+            trust: self.trust,
             data_from: self.data_from.clone(),
             timeout: self.timeout,
         }

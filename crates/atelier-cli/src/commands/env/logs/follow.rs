@@ -23,6 +23,7 @@ pub(super) fn command(args: &LogsArgs, pid: u32, context: &Context<'_>) -> Resul
     };
     let task = Task {
         env: reference.env,
+        on: context.on.clone(),
         back: Some(attach.clone()),
         first: ToServer::Attach(attach),
         terminal: false,
