@@ -38,6 +38,11 @@ pub fn plain(file: &Value) -> Value {
     texts(file, &|text| text.replace("$$", "$"), false)
 }
 
+/// The same with another text wherever one stands.
+pub(crate) fn replaced(value: &Value, from: &str, to: &str) -> Value {
+    texts(value, &|text| text.replace(from, to), false)
+}
+
 /// The same for the tool's own output, which doubles them in keys too.
 pub(crate) fn plain_with_keys(value: &Value) -> Value {
     texts(value, &|text| text.replace("$$", "$"), true)

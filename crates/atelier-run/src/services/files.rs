@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use atelier_api::{ExitCode, Name, Problem};
-use atelier_compose::{Loader, Model, Request};
+use atelier_compose::{Model, Request};
 use atelier_environment::{Config, Project};
 
 use crate::error::broken;
@@ -54,8 +54,9 @@ impl Workshop {
         if atelier_compose::find(&request)?.is_none() {
             return Err(no_services(record));
         }
+        let models = self.driver.models.clone();
         let read = tokio::task::spawn_blocking(move || -> Result<Model, Problem> {
-            Ok(Loader::load(&loader, &request)?)
+            Ok(models.load(&loader, &request)?)
         });
         read.await.map_err(|e| broken(&e))?
     }

@@ -35,7 +35,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use atelier_api::Problem;
-use atelier_compose::{Loader, Tool};
+use atelier_compose::{Kept, Loader, Tool};
 use atelier_engine::{Engine, Surroundings};
 use tokio::sync::{Mutex, Notify, RwLock};
 use uuid::Uuid;
@@ -87,6 +87,8 @@ pub(crate) struct Driver {
     pub(crate) names: Arc<Names>,
     engine: RwLock<Option<Engine>>,
     loader: Mutex<Option<Arc<Loader>>>,
+    /// Projects that were read before.
+    pub(crate) models: Arc<Kept>,
     /// Held while a subnet is chosen and claimed.
     pub(crate) subnets: Mutex<()>,
     /// Held while a shared service is started, counted or stopped.
@@ -105,6 +107,7 @@ impl Driver {
             names: Arc::default(),
             engine: RwLock::default(),
             loader: Mutex::default(),
+            models: Arc::default(),
             subnets: Mutex::default(),
             shared: Mutex::default(),
             hostnames: Mutex::default(),
