@@ -40,6 +40,6 @@ pub use inside::{
 };
 #[cfg(feature = "stack")]
 pub use link::Link;
-pub use policy::{Mode, Network, Policy, Ports, Rule, Target};
+pub use policy::{Detour, Mode, Network, Policy, Ports, Rule, Target};
 #[cfg(feature = "stack")]
 pub use stack::{Options, run};

@@ -126,7 +126,7 @@ fn policy(options: &EnvOptions) -> Result<Policy, Problem> {
         })
     };
     let allow = options.allow.iter().map(rule).collect::<Result<_, _>>()?;
-    Ok(Policy { mode, allow, deny: Vec::new() })
+    Ok(Policy { mode, allow, ..Policy::none() })
 }
 
 #[cfg(test)]

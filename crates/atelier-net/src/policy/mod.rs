@@ -5,7 +5,7 @@ mod network;
 mod ranges;
 mod rule;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -44,19 +44,41 @@ pub struct Policy {
     /// changes nothing there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<Rule>,
+    /// TCP connections that go elsewhere than to the address they name, whatever the rules say; not
+    /// under [`Mode::None`]. For the host only: nothing that a user writes becomes one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detours: Vec<Detour>,
+}
+
+/// Where connections to an address and port go instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detour {
+    /// What the sandbox connects to.
+    pub from: SocketAddr,
+    /// Where that leads, as the host sees it.
+    pub to: SocketAddr,
 }
 
 impl Policy {
     /// No network at all.
     #[must_use]
     pub const fn none() -> Self {
-        Self { mode: Mode::None, allow: Vec::new(), deny: Vec::new() }
+        Self { mode: Mode::None, allow: Vec::new(), deny: Vec::new(), detours: Vec::new() }
     }
 
     /// Only what the rules allow.
     #[must_use]
     pub const fn allowlist(allow: Vec<Rule>) -> Self {
-        Self { mode: Mode::Allowlist, allow, deny: Vec::new() }
+        Self { mode: Mode::Allowlist, allow, deny: Vec::new(), detours: Vec::new() }
+    }
+
+    /// Where a TCP connection to an address goes instead.
+    #[must_use]
+    pub fn detour(&self, to: SocketAddr) -> Option<SocketAddr> {
+        if self.mode == Mode::None {
+            return None;
+        }
+        self.detours.iter().find(|detour| detour.from == to).map(|detour| detour.to)
     }
 
     /// Whether the host's loopback `port` is granted.
@@ -135,7 +157,7 @@ mod tests {
 
     fn policy(mode: Mode, rules: &[&str]) -> Policy {
         let allow = rules.iter().map(|r| r.parse().unwrap()).collect();
-        Policy { mode, allow, deny: Vec::new() }
+        Policy { mode, allow, ..Policy::default() }
     }
 
     fn allows(policy: &Policy, ip: &str, port: u16) -> bool {

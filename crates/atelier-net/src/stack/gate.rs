@@ -55,6 +55,11 @@ impl Gate {
         *self.policy.borrow_mut() = policy;
     }
 
+    /// Where a TCP connection goes that the policy sends elsewhere.
+    pub(super) fn detour(&self, to: SocketAddr) -> Option<Way> {
+        self.policy.borrow().detour(to).map(Way::Out)
+    }
+
     /// Where a connection or a datagram to `to` goes.
     pub(super) fn way(&self, to: SocketAddr) -> Way {
         let (ip, port) = (to.ip(), to.port());
@@ -151,7 +156,7 @@ mod tests {
 
     fn gate(mode: Mode, rules: &[&str]) -> Gate {
         let allow = rules.iter().map(|r| r.parse().unwrap()).collect();
-        Gate::new(Policy { mode, allow, deny: Vec::new() }, Duration::from_secs(300))
+        Gate::new(Policy { mode, allow, ..Policy::default() }, Duration::from_secs(300))
     }
 
     fn way(gate: &Gate, to: &str) -> Way {
@@ -243,5 +248,18 @@ mod tests {
         assert_eq!(way(&gate, "203.0.113.2:443"), Way::Denied);
         gate.replace(Policy::none());
         assert_eq!(way(&gate, "203.0.113.1:443"), Way::Denied);
+    }
+
+    #[test]
+    fn a_detour_is_for_its_address_and_port_and_ends_with_the_network() {
+        let gate = gate(Mode::Open, &[]);
+        let [from, to] = ["10.224.0.9:5432", "127.0.0.1:49153"].map(|at| at.parse().unwrap());
+        let detours = vec![crate::Detour { from, to }];
+        gate.replace(Policy { detours: detours.clone(), ..Policy::default() });
+        assert_eq!(gate.detour(from), Some(Way::Out(to)));
+        assert_eq!(gate.detour("10.224.0.9:5433".parse().unwrap()), None);
+        assert_eq!(gate.way(to), Way::Denied, "its end is not open by itself");
+        gate.replace(Policy { detours, ..Policy::none() });
+        assert_eq!(gate.detour(from), None);
     }
 }

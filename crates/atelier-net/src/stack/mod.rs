@@ -208,8 +208,13 @@ impl Stack {
     /// Decides by another policy from now on, and ends what it does not allow.
     fn replace_policy(&self, policy: Policy) {
         self.gate.replace(policy);
-        self.tcp.recheck(|pair| self.way(pair.dst));
+        self.tcp.recheck(|pair| self.tcp_way(pair.dst));
         self.udp.recheck(|pair| self.way(pair.dst), |pair| self.gate.echo(pair.dst.ip()));
+    }
+
+    /// Where a TCP connection goes.
+    fn tcp_way(&self, to: SocketAddr) -> Way {
+        self.gate.detour(to).unwrap_or_else(|| self.way(to))
     }
 
     /// Where a connection or a datagram goes. A name of the host's own file needs no question to

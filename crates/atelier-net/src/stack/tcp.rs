@@ -101,7 +101,7 @@ pub(super) fn receive(stack: &Rc<Stack>, buffer: &mut Vec<u8>, length: usize) {
 
 /// Answers a SYN with a refusal, or starts a task that dials.
 fn open(stack: &Rc<Stack>, syn: &Packet<'_>, pair: Pair, full: bool) {
-    let way = stack.way(pair.dst);
+    let way = stack.tcp_way(pair.dst);
     if way == Way::Denied {
         stack.denials.note(&pair.dst);
         return refuse(stack, syn);

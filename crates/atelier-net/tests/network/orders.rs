@@ -24,7 +24,7 @@ fn world(mode: Mode, rules: &[&str]) -> (World, PathBuf, tempfile::TempDir) {
 
 fn open(deny: &[&str], allow: &[&str]) -> Policy {
     let read = |rules: &[&str]| rules.iter().map(|r| r.parse().unwrap()).collect();
-    Policy { mode: Mode::Open, allow: read(allow), deny: read(deny) }
+    Policy { mode: Mode::Open, allow: read(allow), deny: read(deny), ..Policy::none() }
 }
 
 #[test]

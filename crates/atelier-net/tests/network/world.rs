@@ -165,7 +165,7 @@ impl World {
         });
         let (ours, theirs) = std::io::pipe().unwrap();
         let allow = rules.iter().map(|r| r.parse().unwrap()).collect();
-        let policy = Policy { mode, allow, deny: Vec::new() };
+        let policy = Policy { mode, allow, ..Policy::default() };
         let outside = host.try_clone().unwrap();
         let stack = std::thread::spawn(move || {
             enter(&outside);

@@ -296,5 +296,5 @@ pub(super) fn policy(network: &NetworkPolicy) -> Result<Policy, Problem> {
         NetworkMode::None => Mode::None,
         NetworkMode::Allowlist => Mode::Allowlist,
     };
-    Ok(Policy { mode, allow, deny: rules(&network.deny)? })
+    Ok(Policy { mode, allow, deny: rules(&network.deny)?, ..Policy::none() })
 }
