@@ -43,7 +43,7 @@ need_for_tests() {
         busybox=busybox-static docker-registry=docker-registry ssh=openssh-client sshd=openssh-server rsync=rsync \
         buildah=buildah mkfs.erofs=erofs-utils htpasswd=apache2-utils newuidmap=uidmap \
         qemu-system-x86_64=qemu-system-x86 runsc=runsc kmod=kmod curl=curl openssl=openssl \
-        dockerd=docker.io podman=podman runc=runc iptables=iptables dig=bind9-dnsutils unzip=unzip
+        dockerd=docker.io podman=podman runc=runc slirp4netns=slirp4netns iptables=iptables dig=bind9-dnsutils unzip=unzip
     # What Podman's containers need for `init` and for networks.
     for helper in catatonit netavark aardvark-dns; do
         [ -n "$(find /usr/libexec /usr/lib/podman /usr/bin -name "$helper" -print -quit 2>/dev/null)" ] || install_packages "$helper"

@@ -1,5 +1,7 @@
 //! Services with Podman as the engine: found, driven through its API and by Compose.
 
+mod rootless;
+
 use crate::services::SHOP;
 use crate::support::{Lab, containers};
 

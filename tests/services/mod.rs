@@ -11,6 +11,7 @@ mod keys;
 mod life;
 mod logs;
 mod names;
+mod reach;
 mod recreate;
 mod repair;
 mod shared;

@@ -67,6 +67,18 @@ impl Lab {
         lab
     }
 
+    /// The same with the Podman of an ordinary user.
+    pub fn with_rootless_podman(project: &str, compose_file: &str) -> Self {
+        let mut lab = Self::bare(project);
+        let podman = super::podman::Podman::start_rootless();
+        OWN.set(podman.address.clone()).unwrap();
+        lab.podman = Some(podman);
+        lab.serve_with_engine();
+        lab.set("ATELIER_COMPOSE", "native");
+        lab.write("compose.yaml", compose_file);
+        lab
+    }
+
     /// From now on with the engine of the tests, which gets the image.
     pub fn serve_with_engine(&mut self) {
         self.serve_with_engine_at(&engine());

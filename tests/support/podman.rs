@@ -1,7 +1,9 @@
 //! A service of Podman with storage of its own, for one test.
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::wait_until;
@@ -11,8 +13,13 @@ pub struct Podman {
     service: Child,
     /// As `DOCKER_HOST` has it.
     pub address: String,
-    storage: std::path::PathBuf,
+    storage: PathBuf,
+    /// Of an ordinary user: it owns everything, and what stays when the service has ended.
+    own: Option<tempfile::TempDir>,
 }
+
+/// The user and the group who own nothing.
+const NOBODY: u32 = 65534;
 
 /// Limits that a test machine without all rights can give, and what it may lack: systemd, journald.
 const SETTINGS: &str = "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"runc\"\n\
@@ -46,7 +53,58 @@ impl Podman {
             .spawn()
             .unwrap();
         wait_until("Podman answers", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
-        Self { service, address, storage: root }
+        Self { service, address, storage: root, own: None }
+    }
+
+    /// Starts that of an ordinary user, who has no further ids: what runs inside as root is that user.
+    pub fn start_rootless() -> Self {
+        for program in ["podman", "runc", "slirp4netns"] {
+            let found = Command::new(program).arg("--version").output();
+            assert!(found.is_ok(), "no {program}: apt-get install podman runc slirp4netns");
+        }
+        let own = tempfile::Builder::new().prefix("podman-").tempdir_in("/var/tmp").unwrap();
+        let place = own.path();
+        let storage = format!(
+            "[storage]\ndriver = \"vfs\"\ngraphroot = {:?}\nrunroot = {:?}\n[storage.options.vfs]\n\
+             ignore_chown_errors = \"true\"\n",
+            place.join("root"),
+            place.join("run/storage"),
+        );
+        fs::write(place.join("storage.conf"), storage).unwrap();
+        fs::write(place.join("containers.conf"), SETTINGS).unwrap();
+        fs::create_dir(place.join("run")).unwrap();
+        for path in [place, &place.join("run")] {
+            chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        let socket = place.join("podman.sock");
+        let address = format!("unix://{}", socket.display());
+        let service = Command::new("podman")
+            .args(["system", "service", "--time=0", &address])
+            .current_dir(place)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", place)
+            .env("XDG_RUNTIME_DIR", place.join("run"))
+            .env("CONTAINERS_CONF", place.join("containers.conf"))
+            .env("CONTAINERS_STORAGE_CONF", place.join("storage.conf"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(place.join("log")).unwrap())
+            .uid(NOBODY)
+            .gid(NOBODY)
+            .spawn()
+            .unwrap();
+        wait_until("Podman answers", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+        Self { service, address, storage: place.join("root"), own: Some(own) }
+    }
+
+    /// Ends the process that keeps an ordinary user's namespaces.
+    fn end_pause(&self) {
+        let Some(own) = &self.own else { return };
+        let noted = fs::read_to_string(own.path().join("run/libpod/tmp/pause.pid"));
+        if let Ok(pid) = noted.unwrap_or_default().trim().parse::<i32>() {
+            let _ = Command::new("kill").arg(pid.to_string()).status();
+        }
     }
 }
 
@@ -54,6 +112,7 @@ impl Drop for Podman {
     fn drop(&mut self) {
         let _ = self.service.kill();
         let _ = self.service.wait();
+        self.end_pause();
         // It mounts its storage onto itself.
         let overlay = self.storage.join("overlay");
         let _ = Command::new("umount").arg("-l").arg(overlay).stderr(Stdio::null()).status();

@@ -26,6 +26,9 @@ pub struct Scope {
     pub subnet_v6: Option<SubnetV6>,
     /// Whether published ports stay, on 127.0.0.1 with a host port that the engine chooses.
     pub publish: bool,
+    /// Whether every TCP port that a service listens on is published so: for engines whose containers'
+    /// addresses can't be reached.
+    pub loopback: bool,
     /// Services that another instance provides: left out here.
     pub shared: BTreeSet<String>,
     /// Names with addresses for every service on our networks.
@@ -50,6 +53,7 @@ impl Scope {
             subnet_v4,
             subnet_v6: None,
             publish: false,
+            loopback: false,
             shared: BTreeSet::new(),
             hosts: Vec::new(),
             suffix: "test".to_owned(),

@@ -53,6 +53,27 @@ fn defect_1_published_ports_do_not_stay() {
 }
 
 #[test]
+fn where_addresses_lead_nowhere_every_tcp_port_is_published_where_its_network_is() {
+    let text = "services:\n  web: {image: x, ports: ['8080:80', '53:53/udp'], expose: [80, 9000]}\n  \
+        tap: {image: x, network_mode: 'service:web', expose: [9229]}\n  \
+        own: {image: x, network_mode: host, expose: [7000]}\n  db: {image: x, expose: [5432]}\n";
+    let mut scope = scope();
+    scope.loopback = true;
+    let read = again(compose5(), &generate(&model(text), &scope).unwrap());
+    let ports = |service: &str| -> Vec<u64> {
+        let ports = read.0["services"][service]["ports"].as_array().cloned().unwrap_or_default();
+        for port in &ports {
+            let how = (&port["host_ip"], &port["protocol"], port.get("published"));
+            assert_eq!(how, (&json!("127.0.0.1"), &json!("tcp"), None));
+        }
+        ports.iter().filter_map(|port| port["target"].as_u64()).collect()
+    };
+    assert_eq!(ports("web"), [80, 9000, 9229]);
+    assert_eq!(ports("db"), [5432]);
+    assert!(ports("tap").is_empty() && ports("own").is_empty());
+}
+
+#[test]
 fn defect_2_every_name_has_the_scope() {
     let generated = rewritten(
         "services: {db: {image: x, volumes: ['data:/d'], networks: [back]}}\n\

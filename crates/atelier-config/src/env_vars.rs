@@ -68,6 +68,8 @@ pub const INSECURE: &str = "ATELIER_INSECURE_REGISTRIES";
 pub const ENGINE: &str = "ATELIER_ENGINE";
 /// The Compose program.
 pub const COMPOSE: &str = "ATELIER_COMPOSE";
+/// Where services are reached.
+pub const REACH: &str = "ATELIER_REACH";
 /// Where subnets of environments come from.
 pub const SUBNETS: &str = "ATELIER_SUBNETS";
 /// How long a shared service stays unused.
@@ -156,6 +158,11 @@ pub const READ: &[Variable] = &[
         COMPOSE,
         "found by itself",
         "The program of Docker Compose, version 2 or newer; native: none, services are started without it.",
+    ),
+    variable(
+        REACH,
+        "auto",
+        "Where services are reached from this machine: addresses (those of their containers), loopback (ports of 127.0.0.1), or auto, as the engine says.",
     ),
     variable(SUBNETS, "10.224.0.0/12", "The range that environments' subnets are cut from."),
     variable(GRACE, "1m", "How long a shared service goes on when nobody uses it; never."),

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
 use crate::layer::{Layer, parse_address, parse_idle, parse_range, parse_suffix};
-use crate::{ConfigError, LogFormat, units};
+use crate::{ConfigError, LogFormat, Reach, units};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -38,6 +38,7 @@ struct File {
 struct Services {
     engine: Option<String>,
     compose: Option<PathBuf>,
+    reach: Option<Reach>,
     subnets: Option<Range>,
     grace: Option<Idle>,
 }
@@ -186,6 +187,7 @@ fn parse(text: &str, path: &Path) -> Result<Layer, ConfigError> {
         insecure: file.images.insecure,
         engine: file.services.engine,
         compose: file.services.compose,
+        reach: file.services.reach,
         subnets: file.services.subnets.map(|v| v.0),
         grace: file.services.grace.map(|v| v.0),
         dns_suffix: file.dns.suffix.map(|v| v.0),
@@ -219,7 +221,8 @@ mod tests {
              resources: {memory: 2GiB, cpus: 1.5, processes: 100, disk: 1073741824}\n\
              grants: [ssh]\nidle_stop: never\nsandboxes: {runtime: qemu, from: alpine}\n\
              domain: box.example\ntls: {listen: 127.0.0.1:4443, certificate: /c.pem, key: /k.pem}\n\
-             ssh: off\nimages: {mirrors: [\"docker.io=http://127.0.0.1:5000\"], insecure: [r.lan]}\n",
+             ssh: off\nimages: {mirrors: [\"docker.io=http://127.0.0.1:5000\"], insecure: [r.lan]}\n\
+             services: {reach: loopback}\n",
         )
         .unwrap();
         assert_eq!(layer.log_level.as_deref(), Some("debug"));
@@ -241,6 +244,7 @@ mod tests {
         assert_eq!(layer.ssh, Some(None));
         assert_eq!(layer.mirrors.unwrap(), ["docker.io=http://127.0.0.1:5000"]);
         assert_eq!(layer.insecure.unwrap(), ["r.lan"]);
+        assert_eq!(layer.reach, Some(Reach::Loopback));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use atelier_api::EnvOptions;
 use atelier_api::env::NetworkMode;
 
-use crate::{ConfigError, LogFormat, env_vars, units};
+use crate::{ConfigError, LogFormat, Reach, env_vars, units};
 
 /// What one source sets. Absent means that the source says nothing of it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -63,6 +63,8 @@ pub struct Layer {
     pub engine: Option<String>,
     /// `services.compose`
     pub compose: Option<PathBuf>,
+    /// `services.reach`
+    pub reach: Option<Reach>,
     /// `services.subnets`
     pub subnets: Option<(Ipv4Addr, u8)>,
     /// `services.grace`; the inner `None` is "never".
@@ -119,6 +121,7 @@ impl Layer {
             insecure: get(env_vars::INSECURE)?.map(|text| list(&text)),
             engine: get(env_vars::ENGINE)?,
             compose: get(env_vars::COMPOSE)?.map(PathBuf::from),
+            reach: read(env_vars::REACH, get, parse_reach)?,
             subnets: read(env_vars::SUBNETS, get, parse_range)?,
             grace: read(env_vars::GRACE, get, parse_idle)?,
             dns_suffix: read(env_vars::DNS_SUFFIX, get, parse_suffix)?,
@@ -182,6 +185,7 @@ impl Layer {
             insecure: self.insecure.or(below.insecure),
             engine: self.engine.or(below.engine),
             compose: self.compose.or(below.compose),
+            reach: self.reach.or(below.reach),
             subnets: self.subnets.or(below.subnets),
             grace: self.grace.or(below.grace),
             dns_suffix: self.dns_suffix.or(below.dns_suffix),
@@ -238,6 +242,15 @@ fn parse_format(text: &str) -> Result<LogFormat, String> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         _ => Err("write text or json".into()),
+    }
+}
+
+fn parse_reach(text: &str) -> Result<Reach, String> {
+    match text {
+        "auto" => Ok(Reach::Auto),
+        "addresses" => Ok(Reach::Addresses),
+        "loopback" => Ok(Reach::Loopback),
+        _ => Err("write auto, addresses or loopback".into()),
     }
 }
 

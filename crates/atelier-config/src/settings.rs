@@ -13,6 +13,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ConfigError, Home, Layer, ProjectLayer, file, units};
 
+/// Where services are reached from this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reach {
+    /// As the engine says.
+    Auto,
+    /// At the addresses of their containers.
+    Addresses,
+    /// At ports of 127.0.0.1 that the engine chooses.
+    Loopback,
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -98,6 +110,8 @@ pub struct Settings {
     pub engine: Setting<Option<String>>,
     /// `services.compose`: the Compose program, or `native` for none; found by itself when absent.
     pub compose: Setting<Option<PathBuf>>,
+    /// `services.reach`: where services are reached from this machine.
+    pub reach: Setting<Reach>,
     /// `services.subnets`: where environments' subnets come from.
     pub subnets: Setting<(Ipv4Addr, u8)>,
     /// `services.grace`: how long a shared service goes on unused.
@@ -179,6 +193,7 @@ impl Settings {
             insecure: pick(layers, |l| l.insecure.clone(), Vec::new()),
             engine: pick(layers, |l| l.engine.clone().map(Some), None),
             compose: pick(layers, |l| l.compose.clone().map(Some), None),
+            reach: pick(layers, |l| l.reach, Reach::Auto),
             subnets: pick(layers, |l| l.subnets, DEFAULT_SUBNETS),
             grace: pick(layers, |l| l.grace, Some(DEFAULT_GRACE)),
             dns_suffix: pick(layers, |l| l.dns_suffix.clone(), "test".to_owned()),
@@ -236,6 +251,7 @@ impl Settings {
             row("images.insecure", &self.insecure, |v| v.join(", ")),
             row("services.engine", &self.engine, |v| v.clone().unwrap_or_default()),
             row("services.compose", &self.compose, path),
+            row("services.reach", &self.reach, word),
             row("services.subnets", &self.subnets, |v| format!("{}/{}", v.0, v.1)),
             row("services.grace", &self.grace, |v| {
                 v.map_or("never".into(), units::format_duration)

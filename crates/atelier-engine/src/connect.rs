@@ -48,6 +48,7 @@ pub struct Engine {
     address: String,
     version: String,
     rootless: bool,
+    reachable: bool,
     turns: Arc<Semaphore>,
 }
 
@@ -122,13 +123,17 @@ impl Engine {
         let version = docker.version().await.map_err(|e| unreachable(e.to_string()))?;
         let podman = version.components.iter().flatten().any(|c| c.name.contains("Podman"));
         let info = docker.info().await.map_err(|e| unreachable(e.to_string()))?;
-        let rootless = info.security_options.iter().flatten().any(|o| o.contains("name=rootless"));
+        let says = info.security_options.iter().flatten().any(|o| o.contains("name=rootless"));
+        let rootless = says || (podman && crate::podman::rootless(address).await.unwrap_or(false));
+        // It keeps its containers in a machine of its own.
+        let desktop = info.operating_system.is_some_and(|name| name == "Docker Desktop");
         Ok(Self {
             docker,
             kind: if podman { Kind::Podman } else { Kind::Docker },
             address: address.to_owned(),
             version: version.version.unwrap_or_default(),
             rootless,
+            reachable: !rootless && !desktop,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
         })
     }
@@ -151,10 +156,17 @@ impl Engine {
         &self.version
     }
 
-    /// Whether containers' addresses are out of this machine's reach.
+    /// Whether it runs as an ordinary user, in a namespace of that user's.
     #[must_use]
-    pub fn rootless(&self) -> bool {
+    pub(crate) fn rootless(&self) -> bool {
         self.rootless
+    }
+
+    /// Whether this machine reaches the addresses of its containers. It doesn't where the engine's
+    /// networks are in a namespace of its own, or in a machine behind its socket.
+    #[must_use]
+    pub fn reachable(&self) -> bool {
+        self.reachable
     }
 
     /// Whether it still answers.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bollard::errors::Error;
 use bollard::models::{
     ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, HealthStatusEnum,
+    PortMap, PortSummaryTypeEnum,
 };
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, RestartContainerOptionsBuilder,
@@ -73,6 +74,8 @@ pub struct Container {
     pub exit_code: Option<i64>,
     /// Its addresses with the networks that they are in.
     pub addresses: Vec<(String, IpAddr)>,
+    /// Its TCP ports that are published, with those of this machine.
+    pub published: Vec<(u16, u16)>,
     /// Its image.
     pub image: String,
     /// That image's id.
@@ -139,6 +142,8 @@ impl Engine {
             }
             seen => seen.doing(|| format!("look at the container {}", container.name))?,
         };
+        let ports = seen.network_settings.and_then(|settings| settings.ports);
+        container.published = ports.map(published).unwrap_or_default();
         let Some(state) = seen.state else { return Ok(()) };
         container.state = match state.status {
             Some(ContainerStateStatusEnum::RUNNING) => State::Running,
@@ -239,6 +244,22 @@ impl Engine {
     }
 }
 
+/// The TCP ports that are published, with those of this machine.
+fn published(ports: PortMap) -> Vec<(u16, u16)> {
+    let tcp = ports.into_iter().filter_map(|(port, bindings)| {
+        let port: u16 = port.strip_suffix("/tcp")?.parse().ok()?;
+        let hosts = bindings.into_iter().flatten().filter_map(|binding| binding.host_port);
+        Some(hosts.filter_map(|host| host.parse().ok()).map(move |host| (port, host)).collect())
+    });
+    sorted(tcp.flat_map(|pairs: Vec<(u16, u16)>| pairs).collect())
+}
+
+fn sorted(mut published: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
+    published.sort_unstable();
+    published.dedup();
+    published
+}
+
 fn read(summary: ContainerSummary) -> Container {
     let labels = summary.labels.unwrap_or_default();
     let name = summary.names.into_iter().flatten().next().unwrap_or_default();
@@ -252,6 +273,9 @@ fn read(summary: ContainerSummary) -> Container {
         addresses.extend(ips.map(|ip| (network.clone(), ip)));
     }
     addresses.sort();
+    let ports = summary.ports.into_iter().flatten();
+    let tcp = ports.filter(|port| port.typ == Some(PortSummaryTypeEnum::TCP));
+    let published = tcp.filter_map(|port| Some((port.private_port, port.public_port?))).collect();
     Container {
         id: summary.id.unwrap_or_default(),
         name: name.trim_start_matches('/').to_owned(),
@@ -267,6 +291,7 @@ fn read(summary: ContainerSummary) -> Container {
         health: None,
         exit_code: None,
         addresses,
+        published: sorted(published),
         image: summary.image.unwrap_or_default(),
         image_id: summary.image_id.unwrap_or_default(),
         networks: ids,

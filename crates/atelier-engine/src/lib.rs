@@ -17,6 +17,7 @@ mod ignored;
 mod images;
 mod logs;
 mod networks;
+mod podman;
 mod tool;
 mod top;
 mod volumes;

@@ -169,6 +169,7 @@ fn services(settings: &Settings) -> ServiceSettings {
         },
         compose: settings.compose.value.clone(),
         path: std::env::var_os("PATH").unwrap_or_default(),
+        reach: settings.reach.value,
         subnets: settings.subnets.value,
         suffix: settings.dns_suffix.value.clone(),
         timeout: SERVICES_TIMEOUT,

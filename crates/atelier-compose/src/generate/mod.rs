@@ -50,6 +50,9 @@ pub fn generate(model: &Model, scope: &Scope) -> Result<Generated> {
         service::rewrite(name, service, scope, &networks, &mut notes);
         plans.push(plan);
     }
+    if scope.loopback {
+        ports::publish_all(&mut services, &plans);
+    }
     labels::choose_ingress(&mut plans, &services, &mut notes);
     file.insert("services".to_owned(), Value::Object(services));
     file.insert("networks".to_owned(), networks.section());

@@ -1,10 +1,10 @@
 //! What a service listens on, and which of it speaks HTTP.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::labels::{label, no_web};
 use crate::error::{ComposeError, Result};
-use crate::plan::Port;
+use crate::plan::{Port, ServicePlan};
 
 /// Where development servers and web servers listen, the likeliest first.
 const WEB: [u16; 18] = [
@@ -82,15 +82,37 @@ pub(crate) fn unpublish(service: &mut Value, publish: bool) {
         .iter()
         .filter_map(|p| {
             let protocol = p.get("protocol").cloned().unwrap_or_else(|| "tcp".into());
-            Some(serde_json::json!({
-                "mode": "ingress",
-                "target": p.get("target")?,
-                "protocol": protocol,
-                "host_ip": "127.0.0.1",
-            }))
+            Some(on_loopback(p.get("target")?, &protocol))
         })
         .collect();
     if publish && !kept.is_empty() {
         map.insert("ports".to_owned(), kept.into());
+    }
+}
+
+/// Published on 127.0.0.1, at a port that the engine chooses.
+fn on_loopback(target: &Value, protocol: &Value) -> Value {
+    json!({"mode": "ingress", "target": target, "protocol": protocol, "host_ip": "127.0.0.1"})
+}
+
+/// Publishes every TCP port that services listen on. Those of a service inside another one's network are
+/// published there, since that one has the network.
+pub(crate) fn publish_all(services: &mut Map<String, Value>, plans: &[ServicePlan]) {
+    for plan in plans {
+        let owner = plan.via.as_ref().unwrap_or(&plan.name);
+        let Some(service) = services.get_mut(owner).and_then(Value::as_object_mut) else {
+            continue;
+        };
+        if service.get("network_mode").is_some_and(Value::is_string) {
+            continue;
+        }
+        let tcp = plan.ports.iter().filter(|port| port.protocol == "tcp").map(|port| port.port);
+        for port in tcp.chain(plan.web) {
+            let entry = on_loopback(&json!(port), &json!("tcp"));
+            let ports = service.entry("ports").or_insert_with(|| json!([]));
+            if let Some(ports) = ports.as_array_mut().filter(|ports| !ports.contains(&entry)) {
+                ports.push(entry);
+            }
+        }
     }
 }

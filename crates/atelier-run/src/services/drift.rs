@@ -179,10 +179,16 @@ impl Drift {
 
 /// Whether a name leads to where its service is.
 fn leads(target: &super::names::Target, containers: &[Container]) -> bool {
-    let own = containers.iter().filter(|c| c.service == target.service);
-    let now: Vec<IpAddr> = own.flat_map(|c| c.addresses.iter().map(|(_, ip)| *ip)).collect();
-    target.addresses.iter().all(|ip| now.contains(ip))
-        && (target.addresses.is_empty() == now.is_empty())
+    let own: Vec<&Container> = containers.iter().filter(|c| c.service == target.service).collect();
+    let now: Vec<IpAddr> = own.iter().flat_map(|c| c.addresses.iter().map(|(_, ip)| *ip)).collect();
+    let addresses = target.addresses.iter().all(|ip| now.contains(ip))
+        && (target.addresses.is_empty() == now.is_empty());
+    // A service inside another one's network has its ports there.
+    let open =
+        |port: &u16, door: &u16| containers.iter().any(|c| c.published.contains(&(*port, *door)));
+    let Some(doors) = &target.doors else { return addresses };
+    let known = own.iter().flat_map(|c| &c.published).all(|(port, _)| doors.contains_key(port));
+    addresses && known && doors.iter().all(|(port, door)| open(port, door))
 }
 
 fn check(verdict: Verdict, detail: String, fixable: bool) -> Check {

@@ -15,6 +15,7 @@ mod hostnames;
 mod names;
 mod places;
 mod probe;
+mod reached;
 mod record;
 pub(crate) mod renew;
 mod repair;
@@ -25,6 +26,7 @@ mod subnets;
 pub(crate) mod tree;
 mod trust;
 mod up;
+mod url;
 mod wait;
 mod watch;
 
@@ -70,6 +72,8 @@ pub struct ServiceSettings {
     pub compose: Option<PathBuf>,
     /// `PATH`, where programs are looked for.
     pub path: OsString,
+    /// Where services are reached from this machine.
+    pub reach: atelier_config::Reach,
     /// The range that subnets come from.
     pub subnets: (std::net::Ipv4Addr, u8),
     /// The suffix of names.

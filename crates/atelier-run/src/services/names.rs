@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{OnceLock, RwLock};
 
 use atelier_compose::ServicePlan;
 use uuid::Uuid;
 
+use super::reached::Reached;
 use super::record::ServicesRecord;
 use crate::record::Record;
 
@@ -20,12 +21,37 @@ pub struct Target {
     pub environment: Uuid,
     /// The service.
     pub service: String,
-    /// Its addresses.
+    /// Its addresses in its network.
     pub addresses: Vec<IpAddr>,
+    /// Its ports with those of 127.0.0.1 where they are reached, when this machine doesn't reach its addresses.
+    pub doors: Option<BTreeMap<u16, u16>>,
     /// The port that speaks HTTP.
     pub web: Option<u16>,
     /// This machine's address in its network, where the ingress answers for it.
     pub front: Option<IpAddr>,
+}
+
+impl Target {
+    /// Where this machine reaches a port of it.
+    #[must_use]
+    pub fn at(&self, port: u16) -> Option<SocketAddr> {
+        if let Some(doors) = &self.doors {
+            return doors.get(&port).map(|door| (Ipv4Addr::LOCALHOST, *door).into());
+        }
+        let v4 = self.addresses.iter().find(|ip| ip.is_ipv4());
+        v4.or(self.addresses.first()).map(|ip| SocketAddr::new(*ip, port))
+    }
+
+    /// The addresses that its names have on this machine.
+    fn shown(&self) -> Vec<IpAddr> {
+        match (&self.doors, self.front, self.web) {
+            // Ports are other ones there, but for the ingress; where there are none nothing answers.
+            (Some(doors), ..) if doors.is_empty() => Vec::new(),
+            (Some(_), ..) => vec![Ipv4Addr::LOCALHOST.into()],
+            (None, Some(front), Some(_)) => vec![front],
+            _ => self.addresses.clone(),
+        }
+    }
 }
 
 /// What a host name of a request leads to.
@@ -101,10 +127,10 @@ impl Names {
         let Some(port) = port.or(target.web) else {
             return Some(Err(format!("the service {service} has no port that speaks HTTP")));
         };
-        let Some(ip) = target.addresses.first() else {
+        let Some(address) = target.at(port) else {
             return Some(Err(format!("the service {service} has no address; does it run?")));
         };
-        Some(Ok(Lookup { service, address: SocketAddr::new(*ip, port) }))
+        Some(Ok(Lookup { service, address }))
     }
 
     /// Makes an environment's names lead to what it has now. A name that another environment has stays
@@ -123,12 +149,8 @@ impl Names {
                     refused.push(name);
                     continue;
                 }
-                let shown = match (target.front, target.web) {
-                    (Some(front), Some(_)) => vec![front],
-                    _ => target.addresses.clone(),
-                };
                 if !name.ends_with(".localhost") {
-                    records.insert(name.clone(), shown);
+                    records.insert(name.clone(), target.shown());
                 }
                 table.insert(name, target);
             }
@@ -184,30 +206,28 @@ pub(crate) fn of_service(record: &Record, plan: &ServicePlan, suffix: &str) -> V
     names
 }
 
-/// Everything that an environment's names lead to. `addresses` is what the engine says of services that
-/// have none of their own.
+/// Everything that an environment's names lead to. `reached` is what the engine says.
 pub(crate) fn table(
     record: &Record,
     services: &ServicesRecord,
     suffix: &str,
     front: Option<IpAddr>,
-    addresses: &HashMap<String, Vec<IpAddr>>,
+    reached: &Reached,
 ) -> BTreeMap<String, Target> {
     let mut table = BTreeMap::new();
     for (plan, used) in services.all() {
+        let from = plan.via.as_ref().unwrap_or(&plan.name);
         let own = match used {
             Some(used) => used.address.into_iter().collect(),
             None if !plan.addresses.is_empty() => plan.addresses.clone(),
-            None => {
-                let from = plan.via.as_ref().unwrap_or(&plan.name);
-                addresses.get(from).cloned().unwrap_or_default()
-            }
+            None => reached.addresses(from),
         };
         for name in of_service(record, plan, suffix) {
             let target = Target {
                 environment: record.id,
                 service: plan.name.clone(),
                 addresses: own.clone(),
+                doors: reached.doors(from),
                 web: plan.web,
                 front,
             };

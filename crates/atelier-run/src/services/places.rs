@@ -3,13 +3,14 @@
 
 use std::fs;
 use std::io::{Seek, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
 use atelier_api::Problem;
-use atelier_net::{Mode, Network, Policy, Ports, Rule, Target as RuleTarget};
+use atelier_net::{Detour, Mode, Network, Policy, Ports, Rule, Target as RuleTarget};
 
+use super::names::Target;
 use super::record::ServicesRecord;
 use super::subnets::ALL_V6;
 use crate::error::broken;
@@ -18,11 +19,14 @@ use crate::workshop::Workshop;
 
 const BEGIN: &str = "# services of this environment, by atelier";
 const END: &str = "# end of services";
+/// HTTP's own port.
+const HTTP: u16 = 80;
+
 impl Workshop {
     /// The policy of an environment's sandbox: its own services, and nobody else's.
     pub(crate) fn policy(&self, record: &Record, services: Option<&ServicesRecord>) -> Policy {
         let mut policy = record.policy.clone();
-        let own: Vec<Rule> = services.into_iter().flat_map(own_networks).collect();
+        let mut own: Vec<Rule> = services.into_iter().flat_map(own_networks).collect();
         match policy.mode {
             Mode::Open => {
                 let (first, prefix) = self.driver.settings.subnets;
@@ -34,8 +38,44 @@ impl Workshop {
             Mode::None if !own.is_empty() => policy.mode = Mode::Allowlist,
             Mode::None | Mode::Allowlist => {}
         }
+        let names = self.driver.names.of(record.id);
+        if names.iter().any(|(_, target)| target.doors.is_some()) {
+            // Its addresses lead nowhere, or to somebody else's machine.
+            own.clear();
+            policy.detours = self.detours(&names, services);
+        }
         policy.allow.extend(own);
         policy
+    }
+
+    /// What stands for addresses of services that this machine doesn't reach: their ports on its loopback,
+    /// and the ingress for their network's own address.
+    fn detours(
+        &self,
+        names: &[(String, Target)],
+        services: Option<&ServicesRecord>,
+    ) -> Vec<Detour> {
+        let mut detours = Vec::new();
+        for (_, target) in names {
+            for (port, door) in target.doors.iter().flatten() {
+                let to = SocketAddr::from((Ipv4Addr::LOCALHOST, *door));
+                let all = target.addresses.iter().map(|ip| SocketAddr::new(*ip, *port));
+                detours.extend(all.map(|from| Detour { from, to }));
+            }
+        }
+        if let (Some(front), Some(ingress)) = (self.front_inside(services), self.ingress) {
+            let to = SocketAddr::from((Ipv4Addr::LOCALHOST, ingress));
+            detours.push(Detour { from: SocketAddr::new(front, HTTP), to });
+        }
+        detours.sort_unstable_by_key(|detour| (detour.from, detour.to));
+        detours.dedup();
+        detours
+    }
+
+    /// Where names are answered on HTTP's own port inside, though this machine is not in the network.
+    fn front_inside(&self, services: Option<&ServicesRecord>) -> Option<IpAddr> {
+        self.ingress?;
+        Some(IpAddr::V4(services?.main_network()?.gateway_v4))
     }
 
     /// Writes the names into a sandbox that runs, and opens the way.
@@ -45,7 +85,7 @@ impl Workshop {
         }
         let services = self.services_up(record.id).await?;
         let policy = self.policy(record, services.as_ref());
-        let lines = self.host_lines(record);
+        let lines = self.host_lines(record, services.as_ref());
         let folders = self.sandboxes.folders(record.id);
         let (socket, hosts) = (folders.network(), folders.hosts(&record.options.resources));
         let told = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
@@ -65,7 +105,11 @@ impl Workshop {
         })
     }
 
-    fn host_lines(&self, record: &Record) -> Vec<(String, IpAddr)> {
+    fn host_lines(
+        &self,
+        record: &Record,
+        services: Option<&ServicesRecord>,
+    ) -> Vec<(String, IpAddr)> {
         let mut lines = Vec::new();
         for (name, target) in self.driver.names.of(record.id) {
             if name.ends_with(".localhost") {
@@ -78,7 +122,8 @@ impl Workshop {
                     lines.push(short);
                 }
             }
-            let shown = match (target.front, target.web) {
+            let inside = target.doors.as_ref().and_then(|_| self.front_inside(services));
+            let shown = match (target.front.or(inside), target.web) {
                 (Some(front), Some(_)) => vec![front],
                 _ => own,
             };

@@ -15,9 +15,7 @@ impl Workshop {
     /// Neither is needed for environments without services, so what is missing is a warning.
     pub(crate) async fn probe_services(self: &Arc<Self>) -> Vec<Check> {
         let engine = match self.driver.engine().await {
-            Ok(engine) if engine.answers().await => {
-                Ok(format!("{:?} {} at {}", engine.kind(), engine.version(), engine.address()))
-            }
+            Ok(engine) if engine.answers().await => Ok(self.driver.describe(&engine)),
             Ok(engine) => {
                 self.driver.lose_engine().await;
                 Err((format!("{} does not answer any more", engine.address()), Vec::new()))

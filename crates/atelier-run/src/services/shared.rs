@@ -100,6 +100,7 @@ impl Workshop {
         // It outlives the environment that happens to start it, so its files are the project's own.
         own.root = rise.tree.clone();
         own.tree = rise.record.project.root.clone();
+        own.loopback = scope.loopback;
         own.suffix = scope.suffix.clone();
         own.env = scope.env.clone();
         own.project = scope.project.clone();

@@ -1,4 +1,4 @@
-//! `env.status`, `env.url`, `env.service_logs`, `network.info`: services as others see them. The engine is
+//! `env.status`, `env.service_logs`, `network.info`: services as others see them. The engine is
 //! asked each time: it is the truth.
 
 use std::collections::HashMap;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use atelier_api::env::EnvRef;
 use atelier_api::service::{
-    EnvServiceLogsInput, EnvUrlInput, NetworkReport, NetworkView, ServiceLog, ServiceState,
-    ServiceUrl, ServiceView, Services,
+    EnvServiceLogsInput, NetworkReport, NetworkView, ServiceLog, ServiceState, ServiceView,
+    Services,
 };
 use atelier_api::{ExitCode, Problem};
 use atelier_compose::ServicePlan;
@@ -21,6 +21,10 @@ use super::record::{Phase, ServicesRecord, SharedUse};
 use super::{ENVIRONMENT, HOME, names, store, subnets};
 use crate::record::Record;
 use crate::workshop::Workshop;
+
+/// What a reader of addresses should know where they lead nowhere.
+const LOOPBACK: &str = "this machine doesn't reach the addresses of the engine's containers: ports are \
+    published on 127.0.0.1, see atelier env url";
 
 impl Workshop {
     /// What an environment's services are doing.
@@ -65,6 +69,7 @@ impl Workshop {
             view.subnets.extend(network.subnet_v6.map(|v6| v6.to_string()));
         }
         view.notes = services.notes;
+        view.notes.extend(self.driver.loopback(&engine).then(|| LOOPBACK.to_owned()));
         view.notes.extend(self.driver.names.shut(record.id).map(|why| {
             format!(
                 "names lead to the services' own ports, not to port 80: {why}; see atelier env url"
@@ -103,82 +108,6 @@ impl Workshop {
             shared: used.is_some(),
             containers: own.iter().map(|container| container.name.clone()).collect(),
             image: own.first().map(|container| container.image.clone()),
-        }
-    }
-
-    /// Where a service is reached from this machine: what works now first.
-    fn url_of(&self, record: &Record, plan: &ServicePlan, port: Option<u16>) -> Option<ServiceUrl> {
-        let web = port.is_none_or(|port| plan.web == Some(port));
-        let port = port.or(plan.web)?;
-        let mut urls = Vec::new();
-        let own = self.driver.names.of(record.id);
-        let target = own.iter().map(|(_, target)| target).find(|t| t.service == plan.name);
-        if let Some(ingress) = self.ingress.filter(|_| web) {
-            let name = format!("{}.{}.{}", plan.name, record.name, record.project.name);
-            urls.push(format!("http://{name}.localhost:{ingress}"));
-        }
-        if let Some(ip) = target.and_then(|target| target.addresses.iter().find(|ip| ip.is_ipv4()))
-        {
-            urls.push(if web { format!("http://{ip}:{port}") } else { format!("{ip}:{port}") });
-        }
-        if self.resolves.load(std::sync::atomic::Ordering::Relaxed) {
-            let name = format!("{}.{}.{}", plan.name, record.name, self.driver.settings.suffix);
-            let fronted = web && target.is_some_and(|target| target.front.is_some());
-            let url = match (fronted, web) {
-                (true, _) => format!("http://{name}"),
-                (false, true) => format!("http://{name}:{port}"),
-                (false, false) => format!("{name}:{port}"),
-            };
-            urls.insert(0, url);
-        }
-        let url = if urls.is_empty() { return None } else { urls.remove(0) };
-        Some(ServiceUrl { service: plan.name.clone(), url, others: urls })
-    }
-
-    /// Where a service is reached.
-    ///
-    /// # Errors
-    /// `env.no_service`, `env.no_port`.
-    pub async fn service_url(self: &Arc<Self>, input: EnvUrlInput) -> Result<ServiceUrl, Problem> {
-        let record = self.get(&input.project, &input.env).await?;
-        let services = self.services_of(record.id).await?;
-        let Some(services) = services else {
-            return self.plain_url(&record, &input);
-        };
-        let found = match &input.service {
-            Some(name) => services.all().find(|(plan, _)| plan.name == *name),
-            None => services.all().find(|(plan, _)| plan.ingress),
-        };
-        let Some((plan, _)) = found else {
-            return Err(no_service(&services, input.service.as_deref()));
-        };
-        self.url_of(&record, plan, input.port).ok_or_else(|| {
-            let detail = format!("the service {} has no port that speaks HTTP", plan.name);
-            let ports: Vec<String> = plan.ports.iter().map(|port| port.port.to_string()).collect();
-            Problem::new("env.no_port", ExitCode::NotFound, detail).hint(format!(
-                "name a port: atelier env url {} {} PORT{}",
-                record.name,
-                plan.name,
-                if ports.is_empty() {
-                    String::new()
-                } else {
-                    format!("; it has {}", ports.join(", "))
-                }
-            ))
-        })
-    }
-
-    /// An environment without services has the web server of its own commands.
-    fn plain_url(&self, record: &Record, input: &EnvUrlInput) -> Result<ServiceUrl, Problem> {
-        match (&input.service, self.url(record)) {
-            (None, Some(url)) => {
-                Ok(ServiceUrl { service: record.name.to_string(), url, others: Vec::new() })
-            }
-            _ => {
-                let detail = format!("{} has no services", record.label());
-                Err(Problem::new("env.no_service", ExitCode::NotFound, detail)
-                    .hint(format!("start them: atelier env up {}", record.name)))
-            }
         }
     }
 
@@ -228,7 +157,7 @@ impl Workshop {
         let (first, prefix) = self.driver.settings.subnets;
         let taken = store::list(&self.store).await?.len() as u64;
         Ok(NetworkReport {
-            engine: format!("{:?} {} at {}", engine.kind(), engine.version(), engine.address()),
+            engine: self.driver.describe(&engine),
             range: format!("{first}/{prefix}"),
             free: u64::from(subnets::count((first, prefix))).saturating_sub(taken),
             networks: networks
@@ -289,9 +218,13 @@ impl Workshop {
         let Some(services) = self.services_up(record.id).await? else { return Ok(()) };
         let engine = self.driver.engine().await?;
         let label = format!("{ENVIRONMENT}={}", record.id);
-        let containers = engine.containers(&[label]).await?;
+        // A list may still have the ports of a container whose end is told at this moment.
+        let containers = match self.driver.loopback(&engine) {
+            true => engine.examine(&[label]).await?,
+            false => engine.containers(&[label]).await?,
+        };
         let front = self.open_front(&engine, record.id, &services).await;
-        self.publish(record, &services, front, &containers).await
+        self.publish(&engine, record, &services, front, &containers).await
     }
 }
 
@@ -312,7 +245,7 @@ fn state(own: &[&Container]) -> ServiceState {
         .map_or(ServiceState::Down, |(_, state)| state)
 }
 
-fn no_service(services: &ServicesRecord, name: Option<&str>) -> Problem {
+pub(super) fn no_service(services: &ServicesRecord, name: Option<&str>) -> Problem {
     let there: Vec<&str> = services.all().map(|(plan, _)| plan.name.as_str()).collect();
     let detail = match name {
         Some(name) => format!("there is no service {name}"),

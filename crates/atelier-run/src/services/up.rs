@@ -1,6 +1,6 @@
 //! `env.up`: from Compose files to services that run, are healthy and have names.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::bring::Bring;
 use super::files::write_private;
+use super::reached::Reached;
 use super::record::{Phase, ServicesRecord};
 use super::subnets::{PREFIX, Subnet};
 use super::{ENVIRONMENT, HOME, names, store, wait};
@@ -108,7 +109,7 @@ impl Workshop {
         rise.job.step("shared").await?;
         self.join_shared(rise, &scope, &plan, &mut services).await?;
         let front = self.open_front(rise.engine, record.id, &services).await;
-        scope.hosts = hosts(&self.table(record, &services, front, &HashMap::new()));
+        scope.hosts = hosts(&self.table(record, &services, front, &Reached::default()));
         let plan = generate(&rise.model, &scope)?;
         let file = self.compose_file(record);
         write_private(&file, &plan.file)?;
@@ -121,7 +122,7 @@ impl Workshop {
         let containers =
             wait::well(rise.engine, &label, &services, self.limit(rise.options)).await?;
         store::set_phase(&self.store, record.id, Phase::Up).await?;
-        self.publish(record, &services, front, &containers).await
+        self.publish(rise.engine, record, &services, front, &containers).await
     }
 
     /// Networks of this environment's own, in its subnet.
@@ -129,7 +130,8 @@ impl Workshop {
         let mut tries = 0;
         loop {
             let subnet = self.subnet(rise.engine, rise.record.id, tries > 0).await?;
-            let scope = self.scope(rise.record, &rise.tree, subnet, rise.options)?;
+            let mut scope = self.scope(rise.record, &rise.tree, subnet, rise.options)?;
+            scope.loopback = self.driver.loopback(rise.engine);
             let plan = generate(&rise.model, &scope)?;
             let made = make_networks(rise.engine, &plan.networks).await;
             tries += 1;
@@ -175,7 +177,7 @@ impl Workshop {
         id: Uuid,
         services: &ServicesRecord,
     ) -> Option<IpAddr> {
-        if engine.rootless() {
+        if self.driver.loopback(engine) {
             return None;
         }
         self.driver.names.open(id, services).await
@@ -220,26 +222,23 @@ impl Workshop {
         record: &Record,
         services: &ServicesRecord,
         front: Option<IpAddr>,
-        addresses: &HashMap<String, Vec<IpAddr>>,
+        reached: &Reached,
     ) -> BTreeMap<String, names::Target> {
-        names::table(record, services, &self.driver.settings.suffix, front, addresses)
+        names::table(record, services, &self.driver.settings.suffix, front, reached)
     }
 
     /// Makes the names lead to what runs, here and in the environment's sandbox.
     pub(super) async fn publish(
         self: &Arc<Self>,
+        engine: &Engine,
         record: &Record,
         services: &ServicesRecord,
         front: Option<IpAddr>,
         containers: &[Container],
     ) -> Result<(), Problem> {
-        let mut addresses = HashMap::<String, Vec<IpAddr>>::new();
-        for container in containers {
-            let own = addresses.entry(container.service.clone()).or_default();
-            own.extend(container.addresses.iter().map(|(_, ip)| *ip));
-        }
+        let reached = self.driver.reached(engine, services, containers).await?;
         let refused =
-            self.driver.names.publish(record.id, self.table(record, services, front, &addresses));
+            self.driver.names.publish(record.id, self.table(record, services, front, &reached));
         if !refused.is_empty() {
             tracing::info!(env = record.label(), ?refused, "names that another environment has");
         }

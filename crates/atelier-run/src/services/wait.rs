@@ -141,6 +141,7 @@ mod tests {
             health,
             exit_code,
             addresses: Vec::new(),
+            published: Vec::new(),
             image: String::new(),
             image_id: String::new(),
             networks: std::collections::HashMap::new(),

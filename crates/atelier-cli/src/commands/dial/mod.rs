@@ -77,14 +77,15 @@ fn service(env: &EnvArg, service: &str, port: u16, context: &Context<'_>) -> Res
     let EnvRef { env, project } = env.reference(context)?;
     let input = EnvUrlInput { env, project, service: Some(service.to_owned()), port: Some(port) };
     let found = context.call::<EnvUrl>(&input)?;
-    // Of the ways that work on this machine the one without names, to this very port.
+    // Of the ways that work on this machine the one without names.
     let all = std::iter::once(&found.url).chain(&found.others);
-    let mut all = all.filter_map(|url| url.trim_start_matches("http://").parse().ok());
+    let mut all =
+        all.filter_map(|url| url.trim_start_matches("http://").parse::<SocketAddr>().ok());
     let absent = || {
         let detail = format!("{service} has no address with the port {port}");
         Problem::new("env.no_port", ExitCode::NotFound, detail)
     };
-    tcp(all.find(|address: &SocketAddr| address.port() == port).ok_or_else(absent)?)
+    tcp(all.next().ok_or_else(absent)?)
 }
 
 fn tcp(address: SocketAddr) -> Result<u8, Failure> {
