@@ -66,7 +66,10 @@ fn where_addresses_lead_nowhere_every_tcp_port_is_published_where_its_network_is
             let how = (&port["host_ip"], &port["protocol"], port.get("published"));
             assert_eq!(how, (&json!("127.0.0.1"), &json!("tcp"), None));
         }
-        ports.iter().filter_map(|port| port["target"].as_u64()).collect()
+        let mut targets: Vec<u64> =
+            ports.iter().filter_map(|port| port["target"].as_u64()).collect();
+        targets.sort_unstable();
+        targets
     };
     assert_eq!(ports("web"), [80, 9000, 9229]);
     assert_eq!(ports("db"), [5432]);
