@@ -110,7 +110,12 @@ impl Podman {
 
 impl Drop for Podman {
     fn drop(&mut self) {
-        let _ = self.service.kill();
+        // An ordinary user's has started itself once more in its namespaces, and ends when that one does.
+        let id = self.service.id().to_string();
+        let inner = || Command::new("pkill").args(["-TERM", "-P", &id]).status();
+        if self.own.is_none() || !inner().is_ok_and(|done| done.success()) {
+            let _ = self.service.kill();
+        }
         let _ = self.service.wait();
         self.end_pause();
         // It mounts its storage onto itself.
