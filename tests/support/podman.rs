@@ -124,6 +124,10 @@ impl Drop for Podman {
         }
         let _ = self.service.wait();
         self.end_pause();
+        // The monitors of health checks linger for minutes; all of them name this test's own folder.
+        if let Some(place) = self.storage.parent() {
+            let _ = Command::new("pkill").args(["-KILL", "-f", "--"]).arg(place).status();
+        }
         // It mounts its storage onto itself.
         let overlay = self.storage.join("overlay");
         let _ = Command::new("umount").arg("-l").arg(overlay).stderr(Stdio::null()).status();
