@@ -207,7 +207,7 @@ mod tests {
                 "build": { "context": "/", "ssh": ["default"] },
             } },
             "volumes": { "data": { "driver_opts": { "device": "/", "o": "bind", "type": "none" } } },
-            "secrets": { "key": { "file": "/root/.ssh/id_ed25519" } },
+            "secrets": { "key": { "file": "/srv/keys/deploy" } },
         }));
         let found: Vec<String> = asks(&model, own).into_iter().collect();
         let up = own.canonicalize().unwrap().parent().unwrap().join("up");
@@ -223,7 +223,7 @@ mod tests {
             "the service web: build from /".into(),
             "the service web: build with ssh default".into(),
             "the volume data: driver_opts device=/".into(),
-            "the secret key: the file /root/.ssh/id_ed25519".into(),
+            "the secret key: the file /srv/keys/deploy".into(),
         ] {
             assert!(found.contains(&phrase), "{phrase} is not in {found:#?}");
         }
