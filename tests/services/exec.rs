@@ -57,6 +57,20 @@ fn a_signal_reaches_it_and_one_whose_user_has_gone_ends() {
 }
 
 #[test]
+fn an_environment_without_services_says_so_before_an_engine_is_asked() {
+    let mut lab = Lab::with_services("shop", SHOP);
+    lab.set("ATELIER_ENGINE", "unix:///no/such/socket");
+    lab.ok(&["env", "create", "a1"]);
+    for args in [
+        &["env", "exec", "a1", "db", "true"][..],
+        &["env", "logs", "--services", "a1"],
+        &["env", "logs", "-f", "--services", "a1"],
+    ] {
+        lab.run(args).fails(3, &["has no services", "atelier env up a1"]);
+    }
+}
+
+#[test]
 fn what_does_not_run_is_named() {
     let lab = lab();
     lab.run(&["env", "exec", "a1", "cache", "true"]).fails(3, &["cache", "db"]);

@@ -13,7 +13,7 @@ pub(crate) fn read(
     known: &mut BTreeMap<String, String>,
     outer: Lookup<'_>,
 ) -> Result<()> {
-    let bytes = std::fs::read(path).map_err(|e| ComposeError::io("read", path, e))?;
+    let bytes = crate::text::read(path).map_err(|e| ComposeError::io("read", path, e))?;
     let at = |line: usize, message: String| ComposeError::Invalid {
         file: Some(path.to_owned()),
         line: Some(line as u64),

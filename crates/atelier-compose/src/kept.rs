@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -16,6 +15,7 @@ use crate::error::Result;
 use crate::loader::Loader;
 use crate::model::{Model, replaced};
 use crate::request::{Request, find};
+use crate::text;
 
 /// How many are kept.
 const KEPT: usize = 32;
@@ -85,11 +85,11 @@ impl Inputs {
         let beside = composed.first()?.parent()?.to_owned();
         paths.push(beside.join(".env"));
         for file in &composed {
-            paths.extend(named(&fs::read(file).ok()?, &beside)?);
+            paths.extend(named(&text::read(file).ok()?, &beside)?);
         }
         let mut files = Vec::new();
         for path in paths {
-            let contents = match fs::read(&path) {
+            let contents = match text::read(&path) {
                 Ok(contents) => Some(contents),
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
                 Err(_) => return None,
@@ -126,8 +126,8 @@ impl Inputs {
 }
 
 /// The files that a Compose file names; `None` when it can't be told.
-fn named(text: &[u8], beside: &Path) -> Option<Vec<PathBuf>> {
-    let file: Value = serde_saphyr::from_slice(text).ok()?;
+fn named(contents: &[u8], beside: &Path) -> Option<Vec<PathBuf>> {
+    let file: Value = serde_saphyr::from_slice(contents).ok()?;
     let mut found = Vec::new();
     walk(&file, beside, &mut found).then_some(found)
 }
@@ -162,6 +162,8 @@ fn contains(text: &[u8], word: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn inputs(folder: &Path, text: &str) -> Option<Inputs> {

@@ -38,6 +38,7 @@ mod request;
 mod scope;
 mod shared;
 mod subnet;
+mod text;
 mod tool;
 
 pub use asks::asks;

@@ -12,6 +12,8 @@ use crate::context::{self, Extra};
 use crate::error::EngineError;
 use crate::ignored::Ignored;
 
+/// The largest Dockerfile that is read, in bytes.
+const LIMIT: u64 = 4 << 20;
 /// Lines of its output that an error repeats.
 const SAID: usize = 20;
 /// How long a builder may be silent.
@@ -112,7 +114,13 @@ impl Said {
 
 fn files(service: &str, build: &Build) -> Result<Files, EngineError> {
     let read = |path: &Path| {
-        std::fs::read_to_string(path).map_err(|error| EngineError::Build {
+        // A pipe in its place would never begin, a device never end.
+        let regular =
+            path.metadata().and_then(|meta| match meta.is_file() && meta.len() <= LIMIT {
+                true => std::fs::read_to_string(path),
+                false => Err(std::io::Error::other("it is not a regular file of at most 4 MiB")),
+            });
+        regular.map_err(|error| EngineError::Build {
             service: service.to_owned(),
             why: format!("{}: {error}", path.display()),
             said: String::new(),

@@ -1,6 +1,6 @@
 //! `atelier attach`: back to a command that runs.
 
-use atelier_api::session::{RunAttach, ToServer};
+use atelier_api::session::RunAttach;
 use clap::Args;
 
 use crate::args::{EnvArg, KeysArg};
@@ -47,22 +47,18 @@ pub(crate) fn run(args: &AttachArgs, context: &Context<'_>) -> Result<u8, Failur
     let terminals = Terminals::look();
     let reference = args.env.reference(context)?;
     let attach = RunAttach {
-        env: reference.env.clone(),
+        env: reference.env,
         project: reference.project,
         pid: args.pid,
         offset: (!args.no_history).then_some(0),
         leave: true,
     };
     let task = Task {
-        env: reference.env,
-        on: context.on.clone(),
-        back: Some(attach.clone()),
-        first: ToServer::Attach(attach),
         terminal: terminals.interactive() && !args.no_stdin,
         stdin: !args.no_stdin && terminals.has_input(),
         signals: args.sig_proxy,
-        detach: false,
         keys: Some(args.keys.keys()),
+        ..Task::watch(attach, context.on.clone())
     };
     let manner = Manner { progress: terminals.stderr, quiet: args.quiet, verbose: false };
     let plane = context.control_plane()?;

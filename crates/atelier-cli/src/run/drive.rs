@@ -71,6 +71,22 @@ impl Task {
             first: ToServer::Start(Box::new(start)),
         }
     }
+
+    /// Going to a command that runs, which goes on when this is over. Nothing of this terminal is the
+    /// command's.
+    pub(crate) fn watch(attach: RunAttach, on: Option<String>) -> Self {
+        Self {
+            env: attach.env.clone(),
+            on,
+            back: Some(attach.clone()),
+            first: ToServer::Attach(attach),
+            terminal: false,
+            stdin: false,
+            signals: false,
+            detach: false,
+            keys: None,
+        }
+    }
 }
 
 /// What lasts from one connection to the next.

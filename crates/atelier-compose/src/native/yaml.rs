@@ -8,9 +8,6 @@ use serde_saphyr::{Options, Spanned};
 
 use crate::error::{ComposeError, Result};
 
-/// A Compose file beyond this many bytes is a mistake.
-const LIMIT: u64 = 4 << 20;
-
 /// Line and column, from 1.
 pub(crate) type Place = (u64, u64);
 
@@ -42,13 +39,16 @@ pub(crate) struct Key {
 
 /// The documents of a file. An empty file has none.
 pub(crate) fn read(path: &Path) -> Result<Vec<Node>> {
-    let meta = path.metadata().map_err(|e| ComposeError::io("read", path, e))?;
-    if meta.len() > LIMIT || !meta.is_file() {
-        let message = "a Compose file is a regular file of at most 4 MiB".to_owned();
-        let file = Some(path.to_owned());
-        return Err(ComposeError::Invalid { file, line: None, column: None, message });
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| ComposeError::io("read", path, e))?;
+    let bytes = crate::text::read(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::InvalidInput => {
+            let message = "a Compose file is a regular file of at most 4 MiB".to_owned();
+            ComposeError::Invalid { file: Some(path.to_owned()), line: None, column: None, message }
+        }
+        _ => ComposeError::io("read", path, e),
+    })?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        ComposeError::io("read", path, std::io::Error::new(std::io::ErrorKind::InvalidData, e))
+    })?;
     parse(&text).map_err(|(place, message)| {
         let (file, line) = (Some(path.to_owned()), Some(place.0));
         match message.strip_prefix("unsupported tag `").and_then(|m| m.strip_suffix('`')) {

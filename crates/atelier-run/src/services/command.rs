@@ -45,6 +45,7 @@ impl Workshop {
         start: &ServiceStart,
     ) -> Result<ServiceCommand, Problem> {
         let record = self.get(&start.project, &start.env).await?;
+        self.had_services(&record).await?;
         let engine = self.driver.engine().await?;
         let chosen = [start.service.clone()];
         let containers = self.containers_of(&engine, &record, &chosen).await?;

@@ -57,6 +57,7 @@ impl Workshop {
         wanted: ServiceFollow,
     ) -> Result<Following, Problem> {
         let record = self.get(&wanted.project, &wanted.env).await?;
+        self.had_services(&record).await?;
         let engine = self.driver.engine().await?;
         let (_, events) = self.events.subscribe(None);
         let (sender, pieces) = mpsc::channel(WAITING);

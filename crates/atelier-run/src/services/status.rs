@@ -121,6 +121,7 @@ impl Workshop {
     ) -> Result<Vec<ServiceLog>, Problem> {
         use futures_util::StreamExt;
         let record = self.get(&input.project, &input.env).await?;
+        self.had_services(&record).await?;
         let engine = self.driver.engine().await?;
         let mut logs = Vec::new();
         for container in self.containers_of(&engine, &record, &input.services).await? {
@@ -197,6 +198,14 @@ impl Workshop {
         Ok(all)
     }
 
+    /// Says of an environment whose services were never up that there are none, before an engine is asked.
+    pub(crate) async fn had_services(&self, record: &Record) -> Result<(), Problem> {
+        match self.services_of(record.id).await? {
+            Some(_) => Ok(()),
+            None => Err(none_yet(record)),
+        }
+    }
+
     /// What was planned for an environment.
     pub(crate) async fn services_of(&self, id: Uuid) -> Result<Option<ServicesRecord>, Problem> {
         Ok(store::find(&self.store, id).await?.and_then(|row| row.record))
@@ -226,6 +235,13 @@ impl Workshop {
         let front = self.open_front(&engine, record.id, &services).await;
         self.publish(&engine, record, &services, front, &containers).await
     }
+}
+
+/// An environment that has no services, or none yet.
+pub(super) fn none_yet(record: &Record) -> Problem {
+    let detail = format!("{} has no services", record.label());
+    Problem::new("env.no_service", ExitCode::NotFound, detail)
+        .hint(format!("start them: atelier env up {}", record.name))
 }
 
 fn state(own: &[&Container]) -> ServiceState {

@@ -8,7 +8,7 @@ use atelier_api::{ExitCode, Problem};
 use atelier_compose::ServicePlan;
 
 use super::names::Target;
-use super::status::no_service;
+use super::status::{no_service, none_yet};
 use crate::record::Record;
 use crate::workshop::Workshop;
 
@@ -83,11 +83,7 @@ impl Workshop {
             (None, Some(url)) => {
                 Ok(ServiceUrl { service: record.name.to_string(), url, others: Vec::new() })
             }
-            _ => {
-                let detail = format!("{} has no services", record.label());
-                Err(Problem::new("env.no_service", ExitCode::NotFound, detail)
-                    .hint(format!("start them: atelier env up {}", record.name)))
-            }
+            _ => Err(none_yet(record)),
         }
     }
 }

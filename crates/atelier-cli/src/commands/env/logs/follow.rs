@@ -15,23 +15,13 @@ use crate::run::{Manner, Signals, Task, drive};
 pub(super) fn command(args: &LogsArgs, pid: u32, context: &Context<'_>) -> Result<u8, Failure> {
     let reference = args.env.reference(context)?;
     let attach = RunAttach {
-        env: reference.env.clone(),
+        env: reference.env,
         project: reference.project,
         pid: Some(pid),
         offset: Some(0),
         leave: true,
     };
-    let task = Task {
-        env: reference.env,
-        on: context.on.clone(),
-        back: Some(attach.clone()),
-        first: ToServer::Attach(attach),
-        terminal: false,
-        stdin: false,
-        signals: false,
-        detach: false,
-        keys: None,
-    };
+    let task = Task::watch(attach, context.on.clone());
     let manner = Manner { progress: false, quiet: true, verbose: false };
     let plane = context.control_plane()?;
     context.wait(drive(&plane, task, manner))?;
