@@ -31,6 +31,26 @@ const AS_NOBODY: &str = "\
 const SETTINGS: &str = "[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"runc\"\n\
     [containers]\nlog_driver = \"k8s-file\"\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n";
 
+fn address_in(place: &Path) -> String {
+    format!("unix://{}", place.join("podman.sock").display())
+}
+
+/// Starts a service whose settings lie in a folder, and waits until it answers there.
+fn serve(mut podman: Command, place: &Path) -> Child {
+    let service = podman
+        .env("TMPDIR", place)
+        .env("CONTAINERS_CONF", place.join("containers.conf"))
+        .env("CONTAINERS_STORAGE_CONF", place.join("storage.conf"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(place.join("log")).unwrap())
+        .spawn()
+        .unwrap();
+    let socket = place.join("podman.sock");
+    wait_until("Podman answers", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+    service
+}
+
 impl Podman {
     /// Starts it with everything in a folder.
     pub fn start(folder: &Path) -> Self {
@@ -45,21 +65,11 @@ impl Podman {
         let storage =
             format!("[storage]\ndriver = \"overlay\"\ngraphroot = {root:?}\nrunroot = {run:?}\n");
         fs::write(place.join("storage.conf"), storage).unwrap();
-        let socket = place.join("podman.sock");
-        let address = format!("unix://{}", socket.display());
-        let service = Command::new("podman")
-            .arg("--network-config-dir")
-            .arg(place.join("networks"))
-            .args(["system", "service", "--time=0", &address])
-            .env("TMPDIR", &place)
-            .env("CONTAINERS_CONF", place.join("containers.conf"))
-            .env("CONTAINERS_STORAGE_CONF", place.join("storage.conf"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(place.join("log")).unwrap())
-            .spawn()
-            .unwrap();
-        wait_until("Podman answers", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+        let address = address_in(&place);
+        let mut podman = Command::new("podman");
+        podman.arg("--network-config-dir").arg(place.join("networks"));
+        podman.args(["system", "service", "--time=0", &address]);
+        let service = serve(podman, &place);
         Self { service, address, storage: root, own: None }
     }
 
@@ -83,26 +93,13 @@ impl Podman {
         for path in [place, &place.join("run")] {
             chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
         }
-        let socket = place.join("podman.sock");
-        let address = format!("unix://{}", socket.display());
-        let service = Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "sh", "-euc", AS_NOBODY])
-            .arg(place)
-            .arg(&address)
-            .current_dir(place)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("HOME", place)
-            .env("XDG_RUNTIME_DIR", place.join("run"))
-            .env("TMPDIR", place)
-            .env("CONTAINERS_CONF", place.join("containers.conf"))
-            .env("CONTAINERS_STORAGE_CONF", place.join("storage.conf"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(place.join("log")).unwrap())
-            .spawn()
-            .unwrap();
-        wait_until("Podman answers", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+        let address = address_in(place);
+        let mut podman = Command::new("unshare");
+        podman.args(["--mount", "--propagation", "private", "sh", "-euc", AS_NOBODY]);
+        podman.arg(place).arg(&address).current_dir(place).env_clear();
+        podman.env("PATH", std::env::var_os("PATH").unwrap());
+        podman.env("HOME", place).env("XDG_RUNTIME_DIR", place.join("run"));
+        let service = serve(podman, place);
         Self { service, address, storage: place.join("root"), own: Some(own) }
     }
 
