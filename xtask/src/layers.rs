@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// The layers, the lowest first. Crates of one layer don't know each other.
 const LAYERS: &[&[&str]] = &[
-    &["atelier-api"],
+    &["atelier-api", "atelier-yaml"],
     &[
         "atelier-config",
         "atelier-store",
@@ -20,6 +20,7 @@ const LAYERS: &[&[&str]] = &[
         "atelier-compose",
         "atelier-ingress",
         "atelier-sftp",
+        "atelier-plugin",
     ],
     &["atelier-auth", "atelier-guest", "atelier-engine", "atelier-far"],
     &["atelier-vm", "atelier-ssh", "atelier-e2b"],
@@ -49,7 +50,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("smoltcp", &["atelier-net"]),
     ("ipstack", &["atelier-net"]),
     ("seccompiler", &["atelier-launch"]),
-    ("serde-saphyr", &["atelier-config", "atelier-environment", "atelier-compose"]),
+    ("serde-saphyr", &["atelier-config", "atelier-environment", "atelier-compose", "atelier-yaml"]),
 ];
 
 /// What is wrong with the arrows.

@@ -1,41 +1,11 @@
-//! YAML as a tree that knows where each of its nodes stood.
+//! Reading a Compose file as a tree of YAML, with this crate's errors.
 
-use std::fmt;
 use std::path::Path;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Options, Spanned};
+use atelier_yaml::{Booleans, Mistake};
+pub(crate) use atelier_yaml::{Key, Node, Place, Yaml};
 
 use crate::error::{ComposeError, Result};
-
-/// Line and column, from 1.
-pub(crate) type Place = (u64, u64);
-
-/// A value and where it stood.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Node {
-    pub value: Yaml,
-    pub place: Place,
-}
-
-/// What YAML can say. Mappings keep their order.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Yaml {
-    Null,
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Text(String),
-    List(Vec<Node>),
-    Map(Vec<(Key, Node)>),
-}
-
-/// A key and where it stood.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Key {
-    pub name: String,
-    pub place: Place,
-}
 
 /// The documents of a file. An empty file has none.
 pub(crate) fn read(path: &Path) -> Result<Vec<Node>> {
@@ -49,151 +19,20 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Node>> {
     let text = String::from_utf8(bytes).map_err(|e| {
         ComposeError::io("read", path, std::io::Error::new(std::io::ErrorKind::InvalidData, e))
     })?;
-    parse(&text).map_err(|(place, message)| {
-        let (file, line) = (Some(path.to_owned()), Some(place.0));
-        match message.strip_prefix("unsupported tag `").and_then(|m| m.strip_suffix('`')) {
-            Some(tag) => {
-                let (key, why) =
-                    (tag.to_owned(), "the built-in loader does not know it".to_owned());
-                ComposeError::Unsupported { file, line, key, why, install: true }
-            }
-            None if message.starts_with("budget breached") => {
-                let why = "its anchors make too much of it".to_owned();
-                ComposeError::Unsupported { file, line, key: "*".to_owned(), why, install: false }
-            }
-            None => ComposeError::Invalid { file, line, column: Some(place.1), message },
+    atelier_yaml::parse(&text, Booleans::Two).map_err(|mistake| error(path, mistake))
+}
+
+fn error(path: &Path, Mistake { place, words }: Mistake) -> ComposeError {
+    let (file, line) = (Some(path.to_owned()), Some(place.0));
+    match words.strip_prefix("unsupported tag `").and_then(|m| m.strip_suffix('`')) {
+        Some(tag) => {
+            let (key, why) = (tag.to_owned(), "the built-in loader does not know it".to_owned());
+            ComposeError::Unsupported { file, line, key, why, install: true }
         }
-    })
-}
-
-/// The documents of a text, or the place and the words of the first mistake.
-pub(crate) fn parse(text: &str) -> Result<Vec<Node>, (Place, String)> {
-    let options: Options = serde_saphyr::options! {
-        strict_booleans: true,
-        legacy_octal_numbers: true,
-        reject_unsupported_tags: true,
-        with_snippet: false,
-    };
-    let documents = serde_saphyr::from_multiple_with_options::<Option<Node>>(text, options);
-    documents.map(|d| d.into_iter().flatten().collect()).map_err(|e| {
-        let place = e.location().map_or((1, 1), |l| (l.line().max(1), l.column().max(1)));
-        let words = e.without_snippet().to_string();
-        let words = words.split(" at line ").next().unwrap_or_default();
-        (place, words.trim_start_matches("error: ").to_owned())
-    })
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Yaml>::deserialize(from)?;
-        let place = (spanned.defined.line(), spanned.defined.column());
-        Ok(Self { value: spanned.value, place })
-    }
-}
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Yaml>::deserialize(from)?;
-        let place = (spanned.defined.line(), spanned.defined.column());
-        match spanned.value {
-            Yaml::Text(name) => Ok(Self { name, place }),
-            _ => Err(D::Error::custom("a key must be a string; put it in quotes")),
+        None if words.starts_with("budget breached") => {
+            let why = "its anchors make too much of it".to_owned();
+            ComposeError::Unsupported { file, line, key: "*".to_owned(), why, install: false }
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for Yaml {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Yaml;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-            fn visit_unit<E>(self) -> Result<Yaml, E> {
-                Ok(Yaml::Null)
-            }
-            fn visit_none<E>(self) -> Result<Yaml, E> {
-                Ok(Yaml::Null)
-            }
-            fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Yaml, D::Error> {
-                Yaml::deserialize(from)
-            }
-            fn visit_bool<E>(self, value: bool) -> Result<Yaml, E> {
-                Ok(Yaml::Bool(value))
-            }
-            fn visit_i64<E>(self, value: i64) -> Result<Yaml, E> {
-                Ok(Yaml::Int(value))
-            }
-            fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Yaml, E> {
-                i64::try_from(value)
-                    .map(Yaml::Int)
-                    .map_err(|_| E::custom("the number is too large; put it in quotes"))
-            }
-            fn visit_f64<E>(self, value: f64) -> Result<Yaml, E> {
-                Ok(Yaml::Float(value))
-            }
-            fn visit_str<E>(self, value: &str) -> Result<Yaml, E> {
-                Ok(Yaml::Text(value.to_owned()))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Yaml, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = from.next_element()? {
-                    items.push(item);
-                }
-                Ok(Yaml::List(items))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Yaml, A::Error> {
-                let mut entries: Vec<(Key, Node)> = Vec::new();
-                while let Some((key, node)) = from.next_entry::<Key, Node>()? {
-                    if entries.iter().any(|(k, _)| k.name == key.name) {
-                        return Err(A::Error::custom(format!("`{}` is given twice", key.name)));
-                    }
-                    entries.push((key, node));
-                }
-                Ok(Yaml::Map(entries))
-            }
-        }
-        from.deserialize_any(Any)
-    }
-}
-
-impl Node {
-    /// The value of a key of a mapping.
-    pub(crate) fn get(&self, name: &str) -> Option<(&Key, &Self)> {
-        match &self.value {
-            Yaml::Map(entries) => {
-                entries.iter().find(|(k, _)| k.name == name).map(|(k, node)| (k, node))
-            }
-            _ => None,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nodes_know_where_they_stood_through_anchors_too() {
-        let documents = parse("a: &x\n  k: 1\nb:\n  <<: *x\n  c: [yes, 0x10, 1.5, ~]\n").unwrap();
-        let node = &documents[0];
-        assert_eq!(node.get("b").unwrap().0.place, (3, 1));
-        let b = node.get("b").unwrap().1;
-        assert_eq!(b.get("k").unwrap().1.value, Yaml::Int(1));
-        let Yaml::List(items) = &b.get("c").unwrap().1.value else { panic!("{b:?}") };
-        let values: Vec<_> = items.iter().map(|i| i.value.clone()).collect();
-        let yes = Yaml::Text("yes".to_owned());
-        assert_eq!(values, [yes, Yaml::Int(16), Yaml::Float(1.5), Yaml::Null]);
-    }
-
-    #[test]
-    fn a_mistake_has_its_place() {
-        let (place, words) = parse("a: 1\nb: [\n").unwrap_err();
-        assert!(place.0 >= 2 && !words.is_empty(), "{place:?} {words}");
-        assert_eq!(parse("").unwrap(), []);
-        assert!(parse("a: 1\na: 2\n").is_err());
-        assert!(parse("a: !reset null\n").is_err());
+        None => ComposeError::Invalid { file, line, column: Some(place.1), message: words },
     }
 }
