@@ -76,3 +76,20 @@ need_compose() {
     ATELIER_TEST_COMPOSE=$(realpath "$tools/docker-compose")
     export ATELIER_TEST_COMPOSE
 }
+
+# ATK for the tests that put it beside ours, from PyPI, pinned by its hashes: the Python that has it.
+need_atk() {
+    [ -z "${ATELIER_TEST_ATK:-}" ] || return 0
+    tools="${CARGO_TARGET_DIR:-target}/tools"
+    if ! cmp -s tests/atk/requirements.txt "$tools/atk/requirements.txt"; then
+        echo "installing from PyPI into $tools: atk-cli" >&2
+        rm -rf "$tools/atk"
+        mkdir -p "$tools"
+        python3 -m venv "$tools/atk"
+        "$tools/atk/bin/pip" install --quiet --require-hashes --requirement tests/atk/requirements.txt >&2
+        cp tests/atk/requirements.txt "$tools/atk/requirements.txt"
+    fi
+    # The link in it stays: it is what makes the folder's packages known.
+    ATELIER_TEST_ATK=$(realpath "$tools/atk")/bin/python
+    export ATELIER_TEST_ATK
+}

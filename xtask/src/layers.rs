@@ -50,7 +50,16 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("smoltcp", &["atelier-net"]),
     ("ipstack", &["atelier-net"]),
     ("seccompiler", &["atelier-launch"]),
-    ("serde-saphyr", &["atelier-config", "atelier-environment", "atelier-compose", "atelier-yaml"]),
+    (
+        "serde-saphyr",
+        &[
+            "atelier-config",
+            "atelier-environment",
+            "atelier-compose",
+            "atelier-yaml",
+            "atelier-plugin",
+        ],
+    ),
 ];
 
 /// What is wrong with the arrows.
