@@ -164,10 +164,11 @@ fn curl_at(address: &str, args: &[&str], path: &str) -> Command {
     command
 }
 
-/// A range of its own for each test: they share the engine, but not the homes.
+/// A range of its own for each test: they share the engine, but not the homes. From 10.96 on, since
+/// Podman's own network is 10.88.0.0/16.
 fn subnets() -> String {
     let number = std::process::id() % 2048;
-    format!("10.{}.{}.0/20", 64 + number / 16, number % 16 * 16)
+    format!("10.{}.{}.0/20", 96 + number / 16, number % 16 * 16)
 }
 
 /// Sees to it that an engine has the image, by way of a folder of the test's own.
