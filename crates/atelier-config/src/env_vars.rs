@@ -68,6 +68,8 @@ pub const INSECURE: &str = "ATELIER_INSECURE_REGISTRIES";
 pub const ENGINE: &str = "ATELIER_ENGINE";
 /// The Compose program.
 pub const COMPOSE: &str = "ATELIER_COMPOSE";
+/// What agents may do to tools.
+pub const CONSENT: &str = "ATELIER_TOOLS_CONSENT";
 /// Where services are reached.
 pub const REACH: &str = "ATELIER_REACH";
 /// Where subnets of environments come from.
@@ -168,6 +170,11 @@ pub const READ: &[Variable] = &[
     variable(GRACE, "1m", "How long a shared service goes on when nobody uses it; never."),
     variable(DNS_SUFFIX, "test", "What the names of services end with: SERVICE.ENV.SUFFIX."),
     variable(DNS, "127.0.0.1:4753", "Where the name server listens; off."),
+    variable(
+        CONSENT,
+        "ask",
+        "What an agent may do to the installed tools without a person's word: deny (nothing), ask, verified (add what a registry calls verified), allow.",
+    ),
     variable(NO_COLOR, "not set", "Any value turns colours off (https://no-color.org)."),
 ];
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
 use crate::layer::{Layer, parse_address, parse_idle, parse_range, parse_suffix};
-use crate::{ConfigError, LogFormat, Reach, units};
+use crate::{ConfigError, Consent, LogFormat, Reach, units};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -31,6 +31,7 @@ struct File {
     images: Images,
     services: Services,
     dns: Dns,
+    tools: Tools,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -48,6 +49,12 @@ struct Services {
 struct Dns {
     suffix: Option<Suffix>,
     listen: Option<Ingress>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Tools {
+    consent: Option<Consent>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -192,6 +199,7 @@ fn parse(text: &str, path: &Path) -> Result<Layer, ConfigError> {
         grace: file.services.grace.map(|v| v.0),
         dns_suffix: file.dns.suffix.map(|v| v.0),
         dns: file.dns.listen.map(|v| v.0),
+        consent: file.tools.consent,
     })
 }
 
@@ -222,7 +230,7 @@ mod tests {
              grants: [ssh]\nidle_stop: never\nsandboxes: {runtime: qemu, from: alpine}\n\
              domain: box.example\ntls: {listen: 127.0.0.1:4443, certificate: /c.pem, key: /k.pem}\n\
              ssh: off\nimages: {mirrors: [\"docker.io=http://127.0.0.1:5000\"], insecure: [r.lan]}\n\
-             services: {reach: loopback}\n",
+             services: {reach: loopback}\ntools: {consent: verified}\n",
         )
         .unwrap();
         assert_eq!(layer.log_level.as_deref(), Some("debug"));
@@ -245,6 +253,7 @@ mod tests {
         assert_eq!(layer.mirrors.unwrap(), ["docker.io=http://127.0.0.1:5000"]);
         assert_eq!(layer.insecure.unwrap(), ["r.lan"]);
         assert_eq!(layer.reach, Some(Reach::Loopback));
+        assert_eq!(layer.consent, Some(Consent::Verified));
     }
 
     #[test]

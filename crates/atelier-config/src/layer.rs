@@ -10,7 +10,7 @@ use std::time::Duration;
 use atelier_api::EnvOptions;
 use atelier_api::env::NetworkMode;
 
-use crate::{ConfigError, LogFormat, Reach, env_vars, units};
+use crate::{ConfigError, Consent, LogFormat, Reach, env_vars, units};
 
 /// What one source sets. Absent means that the source says nothing of it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -65,6 +65,8 @@ pub struct Layer {
     pub compose: Option<PathBuf>,
     /// `services.reach`
     pub reach: Option<Reach>,
+    /// `tools.consent`
+    pub consent: Option<Consent>,
     /// `services.subnets`
     pub subnets: Option<(Ipv4Addr, u8)>,
     /// `services.grace`; the inner `None` is "never".
@@ -126,6 +128,7 @@ impl Layer {
             grace: read(env_vars::GRACE, get, parse_idle)?,
             dns_suffix: read(env_vars::DNS_SUFFIX, get, parse_suffix)?,
             dns: read(env_vars::DNS, get, |t| parse_address(t, "off"))?,
+            consent: read(env_vars::CONSENT, get, parse_consent)?,
         })
     }
 
@@ -186,6 +189,7 @@ impl Layer {
             engine: self.engine.or(below.engine),
             compose: self.compose.or(below.compose),
             reach: self.reach.or(below.reach),
+            consent: self.consent.or(below.consent),
             subnets: self.subnets.or(below.subnets),
             grace: self.grace.or(below.grace),
             dns_suffix: self.dns_suffix.or(below.dns_suffix),
@@ -251,6 +255,16 @@ fn parse_reach(text: &str) -> Result<Reach, String> {
         "addresses" => Ok(Reach::Addresses),
         "loopback" => Ok(Reach::Loopback),
         _ => Err("write auto, addresses or loopback".into()),
+    }
+}
+
+fn parse_consent(text: &str) -> Result<Consent, String> {
+    match text {
+        "deny" => Ok(Consent::Deny),
+        "ask" => Ok(Consent::Ask),
+        "verified" => Ok(Consent::Verified),
+        "allow" => Ok(Consent::Allow),
+        _ => Err("write deny, ask, verified or allow".into()),
     }
 }
 

@@ -15,4 +15,4 @@ pub mod units;
 pub use error::ConfigError;
 pub use home::Home;
 pub use layer::{Layer, ProjectLayer};
-pub use settings::{LogFormat, Origin, Reach, Row, Setting, Settings};
+pub use settings::{Consent, LogFormat, Origin, Reach, Row, Setting, Settings};

@@ -25,6 +25,20 @@ pub enum Reach {
     Loopback,
 }
 
+/// What an agent may do to the installed tools without a person's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Consent {
+    /// Nothing: it may look and use, and change nothing.
+    Deny,
+    /// What a person agrees to, asked through the agent; where that can't ask, nothing.
+    Ask,
+    /// Add what a registry calls verified; for the rest a person is asked.
+    Verified,
+    /// Everything.
+    Allow,
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -120,6 +134,8 @@ pub struct Settings {
     pub dns_suffix: Setting<String>,
     /// `dns.listen`: where the name server listens.
     pub dns: Setting<Option<SocketAddr>>,
+    /// `tools.consent`: what an agent may do to the installed tools.
+    pub consent: Setting<Consent>,
 }
 
 /// One setting for `atelier config`.
@@ -198,6 +214,7 @@ impl Settings {
             grace: pick(layers, |l| l.grace, Some(DEFAULT_GRACE)),
             dns_suffix: pick(layers, |l| l.dns_suffix.clone(), "test".to_owned()),
             dns: pick(layers, |l| l.dns, Some(DEFAULT_DNS)),
+            consent: pick(layers, |l| l.consent, Consent::Ask),
         }
     }
 
@@ -258,6 +275,7 @@ impl Settings {
             }),
             row("dns.suffix", &self.dns_suffix, Clone::clone),
             row("dns.listen", &self.dns, |v| or(v, "off")),
+            row("tools.consent", &self.consent, word),
         ]
     }
 }
