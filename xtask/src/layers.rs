@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
         "atelier-ingress",
         "atelier-sftp",
         "atelier-plugin",
+        "atelier-agents",
     ],
     &["atelier-auth", "atelier-guest", "atelier-engine", "atelier-far"],
     &["atelier-vm", "atelier-ssh", "atelier-e2b"],
@@ -58,6 +59,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "atelier-compose",
             "atelier-yaml",
             "atelier-plugin",
+            "atelier-agents",
         ],
     ),
 ];
