@@ -95,3 +95,21 @@ need_atk() {
     ATELIER_TEST_ATK=$(realpath "$tools/atk")/bin/python
     export ATELIER_TEST_ATK
 }
+
+# The coding agents that tools are wired into, from npm, pinned by tests/agents/package-lock.json.
+need_agents() {
+    [ -z "${ATELIER_TEST_AGENTS:-}" ] || return 0
+    tools="${CARGO_TARGET_DIR:-target}/tools"
+    if ! cmp -s tests/agents/package-lock.json "$tools/agents/package-lock.json"; then
+        echo "installing from npm into $tools/agents: five coding agents, 1.5 GB" >&2
+        mkdir -p "$tools"
+        fresh=$(mktemp -d "$tools/new-XXXXXX")
+        cp tests/agents/package.json "$fresh"
+        cp tests/agents/package-lock.json "$fresh"
+        npm ci --prefix "$fresh" --no-audit --no-fund --loglevel=error >&2
+        rm -rf "$tools/agents"
+        mv "$fresh" "$tools/agents"
+    fi
+    ATELIER_TEST_AGENTS=$(realpath "$tools/agents")
+    export ATELIER_TEST_AGENTS
+}

@@ -198,7 +198,7 @@ pub(crate) static ROWS: &[Row] = &[
             ],
             fresh: "opencode.json",
         }),
-        format: Format::Json("{\n  \"$schema\": \"https://opencode.ai/config.json\"\n}\n"),
+        format: Format::Json("{\n  \"$schema\": \"https://opencode.ai/config.json\"\n}"),
         key: "mcp",
         shape: Shape {
             types: ["local", "remote", "remote"],
