@@ -113,3 +113,25 @@ need_agents() {
     ATELIER_TEST_AGENTS=$(realpath "$tools/agents")
     export ATELIER_TEST_AGENTS
 }
+
+# What the tests of MCP speak with: servers, the inspector and the conformance suite, from npm and PyPI, pinned with hashes
+# (tests/mcp). Installed as a whole or not at all; anew when the pins change.
+need_mcp() {
+    [ -z "${ATELIER_TEST_MCP:-}" ] || return 0
+    tools="${CARGO_TARGET_DIR:-target}/tools"
+    pins=$(cat tests/mcp/package-lock.json tests/mcp/requirements.txt | sha256sum | cut -c1-16)
+    if [ ! -d "$tools/mcp-$pins" ]; then
+        echo "installing from npm and PyPI into $tools/mcp-$pins: tests/mcp" >&2
+        mkdir -p "$tools"
+        rm -rf "$tools"/mcp-*
+        fresh=$(mktemp -d "$tools/mcp-new-XXXXXX")
+        cp tests/mcp/package.json tests/mcp/package-lock.json "$fresh"
+        (cd "$fresh" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >&2
+        python3 -m venv "$fresh/venv"
+        "$fresh/venv/bin/pip" install --quiet --require-hashes --no-deps \
+            --requirement tests/mcp/requirements.txt >&2
+        mv "$fresh" "$tools/mcp-$pins"
+    fi
+    ATELIER_TEST_MCP=$(realpath "$tools/mcp-$pins")
+    export ATELIER_TEST_MCP
+}

@@ -65,6 +65,7 @@ fn spawns(file: &Path) -> bool {
         "crates/atelier-cli/src/default_name.rs",
         "crates/atelier-client/src/start.rs",
         "crates/atelier-far/src/",
+        "crates/atelier-mcp/src/child.rs",
         "crates/atelier-guest/src/server/process/",
         "crates/atelier-testing/",
         "xtask/",

@@ -1,0 +1,13 @@
+//! What this crate does with real servers and clients, and with bad ones.
+
+// A test that can't go on says so by a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bad_servers;
+mod bridge;
+mod conformance;
+mod inspector;
+mod real_servers;
+mod remote;
+mod served;
+mod support;
