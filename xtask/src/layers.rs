@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["atelier-auth", "atelier-guest", "atelier-engine", "atelier-far"],
     &["atelier-vm", "atelier-ssh", "atelier-e2b"],
-    &["atelier-sandbox", "atelier-environment"],
+    &["atelier-sandbox", "atelier-environment", "atelier-tools"],
     &["atelier-run"],
     &["atelier-server", "atelier-client"],
     &["atelier-cli"],
@@ -44,9 +44,9 @@ const ONLY: &[(&str, &[&str])] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["atelier-store", "atelier-auth", "atelier-sandbox", "atelier-run"]),
     ("axum", &["atelier-server", "atelier-e2b"]),
-    ("rustls", &["atelier-ingress", "atelier-image", "atelier-mcp"]),
+    ("rustls", &["atelier-ingress", "atelier-image", "atelier-mcp", "atelier-tools"]),
     ("russh", &["atelier-ssh"]),
-    ("reqwest", &["atelier-image", "atelier-mcp"]),
+    ("reqwest", &["atelier-image", "atelier-mcp", "atelier-tools"]),
     ("rmcp", &["atelier-mcp"]),
     ("bollard", &["atelier-engine"]),
     ("clap", &["atelier-cli"]),
@@ -62,8 +62,10 @@ const OWNERS: &[(&str, &[&str])] = &[
             "atelier-yaml",
             "atelier-plugin",
             "atelier-agents",
+            "atelier-tools",
         ],
     ),
+    ("minisign-verify", &["atelier-tools"]),
 ];
 
 /// What is wrong with the arrows.
