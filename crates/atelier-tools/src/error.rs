@@ -50,8 +50,11 @@ impl std::fmt::Display for Problem {
 #[derive(Debug, thiserror::Error)]
 pub enum ToolsError {
     /// A name that is no slug.
-    #[error("`{0}` is no name of a tool")]
-    Slug(String),
+    #[error(transparent)]
+    Slug(#[from] atelier_plugin::BadSlug),
+    /// A plugin that can't be read.
+    #[error(transparent)]
+    Plugin(#[from] atelier_plugin::PluginError),
     /// There is no home yet.
     #[error("there is no home of tools at {}", .0.display())]
     NoHome(PathBuf),
@@ -226,6 +229,7 @@ impl Fault for ToolsError {
     fn code(&self) -> &'static str {
         match self {
             Self::Slug(_) => "tool.name",
+            Self::Plugin(error) => error.code(),
             Self::NoHome(_) => "tool.no_home",
             Self::NotAHome { .. } => "tool.not_a_home",
             Self::Busy { .. } => "tool.busy",
@@ -253,6 +257,7 @@ impl Fault for ToolsError {
     fn exit(&self) -> ExitCode {
         match self {
             Self::Slug(_) | Self::Usage(_) => ExitCode::Usage,
+            Self::Plugin(error) => error.exit(),
             Self::Unknown { .. } | Self::Missing { .. } => ExitCode::NotFound,
             Self::NoHome(_) | Self::Program { .. } => ExitCode::Configuration,
             Self::Exists { .. } | Self::Busy { .. } | Self::Edited { .. } => ExitCode::Conflict,
@@ -278,9 +283,8 @@ impl Fault for ToolsError {
             false => vec![format!("there are {}", list.join(", "))],
         };
         match self {
-            Self::Slug(_) => one(
-                "names are small letters, digits and single hyphens, 2 to 64 of them: `git-local`",
-            ),
+            Self::Slug(error) => error.hints(),
+            Self::Plugin(error) => error.hints(),
             Self::NoHome(_) => one("make one: atelier tool init"),
             Self::NotAHome { .. } => {
                 one("move what is there out of the way, or set ATELIER_HOME to another folder")

@@ -1,10 +1,22 @@
 //! Where everything of the tools lies. No other file spells these names.
 
-mod slug;
+mod change;
+pub(crate) mod edit;
+pub(crate) mod files;
+mod journal;
+mod lockfile;
+mod manifest;
+mod writer;
+pub(crate) mod yaml;
 
 use std::path::{Path, PathBuf};
 
-pub use slug::Slug;
+pub use atelier_plugin::Slug;
+pub(crate) use change::{Change, refuse_foreign};
+pub(crate) use journal::Phase;
+pub use lockfile::{Lock, Locked, LockedFile, LockedPackage, PackageKind, Resolved, Unpinned};
+pub use manifest::{Kind, Manifest, PUBLIC_REGISTRY, Registry, Settings, Source, Tool, Wanted};
+pub(crate) use writer::{Writer, hold};
 
 /// The home of the tools: `$ATELIER_HOME/tools`, a git repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
