@@ -66,6 +66,7 @@ const OWNERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("minisign-verify", &["atelier-tools"]),
+    ("age", &["atelier-tools"]),
 ];
 
 /// What is wrong with the arrows.

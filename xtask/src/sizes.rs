@@ -67,6 +67,7 @@ fn spawns(file: &Path) -> bool {
         "crates/atelier-far/src/",
         "crates/atelier-mcp/src/child.rs",
         "crates/atelier-guest/src/server/process/",
+        "crates/atelier-tools/src/lifecycle/spawn.rs",
         "crates/atelier-tools/src/process.rs",
         "crates/atelier-testing/",
         "xtask/",

@@ -20,6 +20,7 @@ mod networks;
 mod podman;
 mod tool;
 mod top;
+mod usage;
 mod volumes;
 
 pub use attached::{
@@ -35,4 +36,5 @@ pub use exec::Finished;
 pub use logs::{Lines, Piece};
 pub use networks::{Network, NewNetwork, NewSubnet};
 pub use tool::Run;
+pub use usage::Usage;
 pub use volumes::{NewVolume, Volume};

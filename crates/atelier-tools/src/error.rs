@@ -218,6 +218,12 @@ fn listed(problems: &[Problem]) -> String {
 }
 
 impl ToolsError {
+    /// The error of a part, under its own code.
+    pub fn of_part(error: &impl Fault) -> Self {
+        let (code, exit, hints) = (error.code(), error.exit(), error.hints());
+        Self::Other { code, exit, message: error.to_string(), hints }
+    }
+
     /// For `map_err` on a file.
     pub fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

@@ -1,0 +1,42 @@
+//! The life of a tool: its service started and stopped in the right order, asked whether it is well,
+//! shown; its MCP server and scripts as programs to execute; its start at login.
+//!
+//! What must not live here: what is installed (`verbs/`), settings (`secrets/`), saved data (`data/`).
+//! Processes are started in `spawn.rs` alone.
+
+mod defaults;
+mod engine;
+mod environment;
+mod error;
+mod exec;
+mod health;
+mod hooks;
+mod keep;
+mod log;
+mod login;
+mod logs;
+mod operate;
+mod order;
+mod ports;
+mod process;
+mod processes;
+mod ready;
+mod spawn;
+mod state;
+mod status;
+mod tool;
+
+pub use defaults::Verb;
+pub use environment::Environment;
+pub use error::{Error, Result, Taken};
+pub use exec::{Exec, Remote, Server, script, server};
+pub use hooks::{end_all, healthy, hook, runs};
+pub use keep::keep;
+pub use log::Tail;
+pub use login::{Registered, Starter, register, register_by, starter, unregister};
+pub use logs::logs;
+pub use operate::{Became, Outcome, Report, restart, start, stop};
+pub use order::in_order;
+pub use state::State;
+pub use status::{PortStatus, Status, status};
+pub use tool::{Happening, Kind, Manner, Step, Tool};
