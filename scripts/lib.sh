@@ -106,7 +106,11 @@ need_agents() {
         fresh=$(mktemp -d "$tools/new-XXXXXX")
         cp tests/agents/package.json "$fresh"
         cp tests/agents/package-lock.json "$fresh"
-        npm ci --prefix "$fresh" --no-audit --no-fund --loglevel=error >&2
+        # Not `npm ci`: it wants all platforms' packages in the lock, and mirrors do not have them all.
+        npm install --prefix "$fresh" --no-save --no-audit --no-fund --loglevel=error >&2 || {
+            rm -rf "$fresh"
+            exit 8
+        }
         rm -rf "$tools/agents"
         mv "$fresh" "$tools/agents"
     fi

@@ -144,14 +144,14 @@ impl Wiring {
         for _ in 0..TRIES {
             let done = self.try_plug(agent, scope, server, &path, force);
             if done.is_err() {
-                // What was intended did not happen.
-                self.mend()?;
+                // What was intended did not happen. Should that fail too, the next run does it.
+                let _ = self.mend();
             }
             if let Some(outcome) = done? {
                 return Ok(Change { outcome, path });
             }
         }
-        self.mend()?;
+        let _ = self.mend();
         Err(AgentError::Busy { path })
     }
 
@@ -224,13 +224,13 @@ impl Wiring {
         for _ in 0..TRIES {
             let done = self.try_take_out(agent, scope, name, path, force);
             if done.is_err() {
-                self.mend()?;
+                let _ = self.mend();
             }
             if let Some(outcome) = done? {
                 return Ok(Change { outcome, path: path.to_owned() });
             }
         }
-        self.mend()?;
+        let _ = self.mend();
         Err(AgentError::Busy { path: path.to_owned() })
     }
 

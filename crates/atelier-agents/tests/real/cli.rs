@@ -1,7 +1,6 @@
 //! The agents' own programs, each run in a home of the test's own, without a network, with a time limit.
 
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -28,7 +27,8 @@ pub struct Said {
 pub fn programs() -> PathBuf {
     let folder = std::env::var_os("ATELIER_TEST_AGENTS").unwrap_or_else(|| {
         panic!(
-            "no agents: run scripts/test, or `npm ci --prefix tests/agents` and name that folder in ATELIER_TEST_AGENTS"
+            "no agents: run scripts/test, or copy tests/agents somewhere, run `npm install --no-save` there, and name \
+             that folder in ATELIER_TEST_AGENTS"
         )
     });
     let programs = Path::new(&folder).join("node_modules/.bin").canonicalize();
@@ -77,7 +77,6 @@ impl Real {
             .stdin(Stdio::null())
             .stdout(File::create(&out).unwrap())
             .stderr(File::create(&err).unwrap())
-            .process_group(0)
             .spawn()
             .unwrap();
         let code = wait(child, line);
