@@ -119,3 +119,7 @@ impl Flaw {
 #[cfg(test)]
 #[path = "document_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "document_properties.rs"]
+mod properties;

@@ -96,3 +96,9 @@ fn a_key_with_a_comment_of_the_users_stays_when_it_is_empty() {
     document.take("a");
     assert!(document.text().contains("// mine come here"), "{}", document.text());
 }
+
+#[test]
+fn a_file_of_comments_alone_keeps_them() {
+    let text = put(JSON, "servers", "// mine\n");
+    assert!(text.starts_with("// mine\n{"), "{text}");
+}

@@ -4,6 +4,7 @@ use jsonc_parser::cst::{CstInputValue, CstNewlineKind, CstObject, CstObjectProp,
 use jsonc_parser::{ParseOptions, errors::ParseError};
 use serde_json::Value;
 
+use crate::cut::cut;
 use crate::document::Flaw;
 use crate::shape::Fields;
 
@@ -19,19 +20,7 @@ pub(crate) struct Json {
 
 impl Json {
     pub fn parse(text: &str, key: &'static str) -> Result<Self, Flaw> {
-        let options = ParseOptions {
-            allow_comments: true,
-            allow_trailing_commas: true,
-            allow_missing_commas: false,
-            allow_loose_object_property_names: false,
-            allow_single_quoted_strings: false,
-            allow_hexadecimal_numbers: false,
-            allow_unary_plus_numbers: false,
-            allow_bare_decimal_point_numbers: false,
-            allow_non_finite_numbers: false,
-            allow_extended_string_escapes: false,
-        };
-        let root = CstRootNode::parse(text, &options).map_err(|e| flaw(&e))?;
+        let root = CstRootNode::parse(text, &options()).map_err(|e| flaw(&e))?;
         let object = root
             .object_value_or_create()
             .ok_or_else(|| Flaw::at_start("an object was expected"))?;
@@ -82,9 +71,7 @@ impl Json {
             }
         }
         for key in managed.iter().filter(|key| !fields.iter().any(|(k, _)| k == *key)) {
-            if let Some(field) = entry.get(key) {
-                field.remove();
-            }
+            self.cut(&[self.key, server, key]);
         }
     }
 
@@ -109,26 +96,43 @@ impl Json {
 
     /// Takes an entry away, and with the last one the key, unless the user wrote something there.
     pub fn take(&mut self, server: &str) {
-        if let Some(prop) = self.prop(server) {
-            prop.remove();
-        }
-        let Some(object) = self.root.object_value() else { return };
-        let Some(prop) = object.get(self.key) else { return };
-        let bare = prop.value().is_some_and(|value| {
-            value.to_string().chars().filter(|c| !c.is_whitespace()).eq(['{', '}'])
-        });
-        if bare {
-            prop.remove();
-            let rest = object.to_string();
-            if rest.trim_matches(['{', '}']).trim().is_empty() && object.properties().is_empty() {
+        self.cut(&[self.key, server]);
+        let is_bare = |text: &str| text.chars().filter(|c| !c.is_whitespace()).eq(['{', '}']);
+        let servers = self.servers().map(|servers| servers.to_string());
+        if servers.is_some_and(|servers| is_bare(&servers)) {
+            self.cut(&[self.key]);
+            if self.root.object_value().is_some_and(|object| is_bare(&object.to_string())) {
                 self.root.set_value(CstInputValue::Object(Vec::new()));
             }
+        }
+    }
+
+    fn cut(&mut self, path: &[&str]) {
+        let text = cut(&self.root.to_string(), path, &options());
+        if let Ok(root) = CstRootNode::parse(&text, &options()) {
+            self.root = root;
         }
     }
 
     pub fn text(&self) -> String {
         let text = self.root.to_string();
         if self.dense { without_spaces(&text) } else { text }
+    }
+}
+
+/// JSON with comments and trailing commas, and no other liberties.
+fn options() -> ParseOptions {
+    ParseOptions {
+        allow_comments: true,
+        allow_trailing_commas: true,
+        allow_missing_commas: false,
+        allow_loose_object_property_names: false,
+        allow_single_quoted_strings: false,
+        allow_hexadecimal_numbers: false,
+        allow_unary_plus_numbers: false,
+        allow_bare_decimal_point_numbers: false,
+        allow_non_finite_numbers: false,
+        allow_extended_string_escapes: false,
     }
 }
 

@@ -6,6 +6,7 @@
 //! is, which servers it has, and what the user is asked are the callers' business.
 
 mod agent;
+mod cut;
 mod document;
 mod drift;
 mod error;

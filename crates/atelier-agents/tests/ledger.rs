@@ -6,10 +6,8 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use atelier_agents::{Agent, Kind, Outcome, Scope, Skill, State, What};
+use atelier_agents::{Kind, Outcome, Scope, Skill, State, What};
 use atelier_api::Fault;
 use support::{Lab, agent, read, remote, tool};
 
@@ -131,66 +129,5 @@ fn a_ledger_that_is_none_is_said_and_left_alone() {
             atelier_agents::Wiring::open(lab.places.clone(), &lab.ledger(), &lab.backups());
         assert_eq!(opened.unwrap_err().code(), "agent.ledger");
         assert_eq!(read(&lab.ledger()), text);
-    }
-}
-
-#[test]
-fn a_kill_at_any_moment_leaves_whole_files_and_a_ledger_that_is_true() {
-    let lab = Lab::new();
-    let own = "{\n  // mine\n  \"ui\": {\"theme\": \"Dark\"},\n  \"mcpServers\": {\n    \"mine\": {\"command\": \"x\"}\n  }\n}\n";
-    lab.write(&lab.file(agent("gemini")), own);
-    for round in 0..25 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "the_run_that_is_killed", "--ignored"])
-            .env("ATELIER_KILLED_HOME", lab.folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(30 + round * 7));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let wiring = lab.wiring();
-        assert_eq!(wiring.drift(|_| true), [], "round {round}");
-        for agent in Agent::all() {
-            for found in wiring.list(agent, Scope::User).unwrap() {
-                assert_eq!(
-                    found.ours,
-                    found.name != "mine",
-                    "round {round}: {agent} {}",
-                    found.name
-                );
-            }
-        }
-        drop(wiring);
-        let leftovers: Vec<_> =
-            fs::read_dir(lab.path(".gemini")).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert!(leftovers.len() <= 2, "round {round}: {leftovers:?}");
-    }
-    let mut wiring = lab.wiring();
-    for record in wiring.records().to_vec() {
-        wiring.withdraw(&record, false).unwrap();
-    }
-    assert_eq!(read(&lab.file(agent("gemini"))), own);
-}
-
-#[test]
-#[ignore = "runs inside of the test above"]
-fn the_run_that_is_killed() {
-    let home = std::env::var_os("ATELIER_KILLED_HOME").unwrap();
-    let home = std::path::Path::new(&home);
-    let places = atelier_agents::Places::new(home);
-    let (ledger, backups) = (home.join("atelier/ledger.json"), home.join("atelier/backups"));
-    loop {
-        for agent in ["gemini", "codex"].map(agent) {
-            let mut wiring =
-                atelier_agents::Wiring::open(places.clone(), &ledger, &backups).unwrap();
-            let skill = Skill::from_text("notion", "Notes", "# Notion\n").unwrap();
-            wiring.plug(agent, Scope::User, &tool("notion"), false).unwrap();
-            wiring.plug(agent, Scope::User, &remote("notion"), false).unwrap();
-            wiring.plug_skill(agent, Scope::User, &skill, false).unwrap();
-            wiring.unplug(agent, Scope::User, "notion", false).unwrap();
-            wiring.unplug_skill(agent, Scope::User, "notion", false).unwrap();
-        }
     }
 }
