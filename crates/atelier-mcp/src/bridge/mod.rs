@@ -6,6 +6,7 @@ mod legacy;
 mod message;
 mod session;
 mod streamable;
+mod wire;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::target::{Target, address, headers as header_map};
 use legacy::Older;
 use message::Message;
 use streamable::{Outcome, Streamable};
+use wire::Wire;
 
 /// Lines on their way to the agent.
 const QUEUE: usize = 64;
@@ -122,8 +124,8 @@ impl Bridge {
         };
         let url = address(url)?;
         let masks = target.masks(&options.secrets);
-        let streamable = Streamable::new(url, header_map(with)?, masks, out, options).await?;
-        let streamable = Arc::new(streamable);
+        let wire = Wire::new(url, header_map(with)?, masks, out, options).await?;
+        let streamable = Arc::new(Streamable::new(wire));
         let older = match older {
             true => Some(streamable.older().await?),
             false => None,

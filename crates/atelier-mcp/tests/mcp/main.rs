@@ -7,6 +7,7 @@ mod bad_servers;
 mod bridge;
 mod conformance;
 mod inspector;
+mod permission;
 mod real_servers;
 mod remote;
 mod served;

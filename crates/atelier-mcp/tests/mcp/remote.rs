@@ -19,6 +19,8 @@ pub type Answer = Response<BoxBody<Bytes, Infallible>>;
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub method: Method,
+    pub path: String,
+    pub body: String,
     pub headers: HeaderMap,
     pub message: Value,
 }
@@ -61,7 +63,13 @@ impl Remote {
                         let (head, body) = request.into_parts();
                         let body = body.collect().await.unwrap().to_bytes();
                         let message = serde_json::from_slice(&body).unwrap_or(Value::Null);
-                        let asked = Asked { method: head.method, headers: head.headers, message };
+                        let asked = Asked {
+                            method: head.method,
+                            path: head.uri.to_string(),
+                            body: String::from_utf8_lossy(&body).into_owned(),
+                            headers: head.headers,
+                            message,
+                        };
                         log.lock().unwrap().push(asked.clone());
                         Ok::<_, Infallible>(answer(&asked))
                     }
