@@ -4,9 +4,9 @@
 mod home;
 mod remote;
 
+use crate::process::Command;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 pub(crate) use home::Git;

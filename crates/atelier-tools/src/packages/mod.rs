@@ -67,7 +67,7 @@ fn names(found: &[&Found]) -> String {
 pub(crate) fn run(
     slug: &str,
     doing: &str,
-    command: std::process::Command,
+    command: crate::process::Command,
     context: &Context<'_>,
 ) -> Result<Ended> {
     let program = command.get_program().to_string_lossy().into_owned();
@@ -88,7 +88,7 @@ pub(crate) fn run(
 pub(crate) fn must(
     slug: &str,
     doing: &str,
-    command: std::process::Command,
+    command: crate::process::Command,
     context: &Context<'_>,
 ) -> Result<Ended> {
     let ended = run(slug, doing, command, context)?;

@@ -1,7 +1,7 @@
 //! npm: an exact version and a lock with hashes for each package that a tool runs.
 
+use crate::process::Command;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::{Value, json};
 

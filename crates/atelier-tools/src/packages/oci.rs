@@ -1,6 +1,6 @@
 //! Container images: the digest behind a tag, where an engine can tell it.
 
-use std::process::Command;
+use crate::process::Command;
 
 use serde_json::Value;
 

@@ -2,9 +2,9 @@
 //!
 //! `uv` is used when it is there: it knows the hashes for every platform. pip's report has those of this one.
 
+use crate::process::Command;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
