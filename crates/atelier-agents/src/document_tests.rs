@@ -102,3 +102,28 @@ fn a_file_of_comments_alone_keeps_them() {
     let text = put(JSON, "servers", "// mine\n");
     assert!(text.starts_with("// mine\n{"), "{text}");
 }
+
+#[test]
+fn comments_at_the_end_of_a_toml_file_stay_with_what_they_are_about() {
+    let text = "[a]\nx = 1\n# y = 2\n";
+    let with = put(Format::Toml, "servers", text);
+    assert_eq!(with, "[a]\nx = 1\n# y = 2\n\n[servers.a]\ncommand = \"x\"\nargs = [\"y\"]\n");
+    assert_eq!(taken(&with), text);
+    // Above a table that is not the last one, and written by the user later on.
+    let later = "[servers.b]\n# of b\n\n# on a\n[servers.a]\ncommand = \"x\"\n\n[servers.a.env]\nA = 1\n\n# on z\n[z]\n";
+    assert_eq!(taken(later), "[servers.b]\n# of b\n\n# on a\n\n# on z\n[z]\n");
+    let middle = "[servers.b]\nx = 1\n\n# on z\n[z]\n# end\n";
+    let with = put(Format::Toml, "servers", middle);
+    assert!(with.ends_with("\n# on z\n[z]\n# end\n"), "{with}");
+    assert_eq!(taken(&with), middle);
+    assert_eq!(
+        put(Format::Toml, "servers", "# alone\n"),
+        "# alone\n\n[servers.a]\ncommand = \"x\"\nargs = [\"y\"]\n"
+    );
+}
+
+fn taken(text: &str) -> String {
+    let mut document = Document::parse(Format::Toml, "servers", text).ok().unwrap();
+    document.take("a");
+    document.text()
+}

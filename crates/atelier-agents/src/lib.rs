@@ -21,6 +21,7 @@ mod shape;
 mod skills;
 mod table;
 mod toml;
+mod toml_comments;
 mod tree;
 mod wiring;
 

@@ -5,6 +5,7 @@ use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value a
 
 use crate::document::Flaw;
 use crate::shape::Fields;
+use crate::toml_comments::{keep_above, keep_end};
 
 /// A parsed file.
 pub(crate) struct Toml {
@@ -43,13 +44,13 @@ impl Toml {
         });
         let inline = servers.is_inline_table();
         let Some(servers) = servers.as_table_like_mut() else { return };
-        if servers.get(server).is_none_or(|item| item.as_table_like().is_none()) {
-            let fresh = if inline {
-                Item::Value(InlineTable::new().into())
-            } else {
-                Item::Table(Table::new())
+        let fresh = servers.get(server).is_none_or(|item| item.as_table_like().is_none());
+        if fresh {
+            let empty = match inline {
+                true => Item::Value(InlineTable::new().into()),
+                false => Item::Table(Table::new()),
             };
-            servers.insert(server, fresh);
+            servers.insert(server, empty);
         }
         let Some(item) = servers.get_mut(server) else { return };
         let inline = item.is_inline_table();
@@ -62,10 +63,14 @@ impl Toml {
         for key in managed.iter().filter(|key| !fields.iter().any(|(k, _)| k == *key)) {
             entry.remove(key);
         }
+        if fresh {
+            keep_end(&mut self.document, self.key, server);
+        }
     }
 
     /// Takes an entry away, and with the last one an empty table that has no comment.
     pub fn take(&mut self, server: &str) {
+        keep_above(&mut self.document, self.key, server);
         let Some(servers) = self.document.get_mut(self.key).and_then(Item::as_table_like_mut)
         else {
             return;
