@@ -63,6 +63,29 @@ impl Snapshot {
             return Err(AgentError::ReadOnly { path: target.clone() });
         }
         let failed = |e| AgentError::file("written", target, e);
+        let fresh = self.beside(text, fresh_mode)?;
+        if let Some(old) = &self.text {
+            backup(backups, target, old)?;
+        }
+        if !self.is_current()? {
+            return Ok(false);
+        }
+        match self.exists() {
+            true => fresh.persist(target).map_err(|e| failed(e.error))?,
+            false => match fresh.persist_noclobber(target) {
+                Ok(file) => file,
+                Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+                Err(e) => return Err(failed(e.error)),
+            },
+        };
+        sync_folder(target.parent().unwrap_or(Path::new("/")));
+        Ok(true)
+    }
+
+    /// The new file, whole and on the disk, beside the old one.
+    fn beside(&self, text: &str, fresh_mode: u32) -> Result<tempfile::NamedTempFile> {
+        let target = &self.target;
+        let failed = |e| AgentError::file("written", target, e);
         let folder = target.parent().unwrap_or(Path::new("/"));
         make_folders(folder, if fresh_mode & 0o077 == 0 { 0o700 } else { 0o777 })?;
         let mut fresh = tempfile::Builder::new()
@@ -84,22 +107,7 @@ impl Snapshot {
             file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
         }
         fresh.as_file().sync_all().map_err(failed)?;
-        if let Some(old) = &self.text {
-            backup(backups, target, old)?;
-        }
-        if !self.is_current()? {
-            return Ok(false);
-        }
-        match self.exists() {
-            true => fresh.persist(target).map_err(|e| failed(e.error))?,
-            false => match fresh.persist_noclobber(target) {
-                Ok(file) => file,
-                Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-                Err(e) => return Err(failed(e.error)),
-            },
-        };
-        sync_folder(folder);
-        Ok(true)
+        Ok(fresh)
     }
 
     /// Removes the file, or `false` when it is no longer what was read.

@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod frontmatter;
 mod guard;
+mod intent;
 mod json;
 mod ledger;
 mod places;
