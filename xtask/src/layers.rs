@@ -37,7 +37,19 @@ const LAYERS: &[&[&str]] = &[
 const ONLY: &[(&str, &[&str])] = &[
     // Of the guest it sees the client and the protocol.
     ("atelier-client", &["atelier-api", "atelier-config", "atelier-guest"]),
-    ("atelier-cli", &["atelier-api", "atelier-config", "atelier-client", "atelier-far"]),
+    (
+        "atelier-cli",
+        &[
+            "atelier-api",
+            "atelier-config",
+            "atelier-client",
+            "atelier-far",
+            "atelier-agents",
+            "atelier-mcp",
+            "atelier-plugin",
+            "atelier-tools",
+        ],
+    ),
 ];
 
 /// Heavy dependencies with the crates that may name them.

@@ -10,7 +10,7 @@ const LONGEST_FILE: usize = 500;
 /// More lines of source than this need another crate; tests in a folder of their own don't count.
 const LARGEST_CRATE: usize = 10_000;
 /// The command line is wide, not deep: a file for each verb, which call nothing but the API.
-const LARGEST_COMMAND_LINE: usize = 14_000;
+const LARGEST_COMMAND_LINE: usize = 16_000;
 
 /// Files and crates that are too long, modules that don't say what they are.
 pub fn check() -> Result<Vec<String>> {
@@ -62,6 +62,7 @@ fn spawns(file: &Path) -> bool {
         "crates/atelier-e2b/src/builds/copy.rs",
         "crates/atelier-environment/src/git/",
         "crates/atelier-cli/src/spawn.rs",
+        "crates/atelier-cli/src/commands/tool/become_it.rs",
         "crates/atelier-cli/src/default_name.rs",
         "crates/atelier-client/src/start.rs",
         "crates/atelier-far/src/",

@@ -4,8 +4,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     attach, audit, completions, config, dial, dns, docs, doctor, env, gc, host, hostnames, image,
-    init, man, network, run, runtime, sandbox, serve, snapshot, status, stop, template, token,
-    version,
+    init, man, mcp, network, run, runtime, sandbox, serve, snapshot, status, stop, template, token,
+    tool, version,
 };
 
 /// A self-hosted workshop for developers and AI agents.
@@ -63,6 +63,11 @@ pub(crate) enum Command {
     /// List what isolates sandboxes, and what of it works on this machine
     #[command(subcommand)]
     Runtime(runtime::RuntimeCommand),
+    /// Install MCP servers, local services and skills, and wire them into coding agents
+    #[command(subcommand)]
+    Tool(Box<tool::ToolCommand>),
+    /// Be an MCP server, for agents
+    Mcp(mcp::McpArgs),
     /// Name far hosts, machines that SSH reaches, for --on
     #[command(subcommand)]
     Host(host::HostCommand),
@@ -110,6 +115,8 @@ impl Command {
             self,
             Self::Dns(_)
                 | Self::Host(_)
+                | Self::Tool(_)
+                | Self::Mcp(_)
                 | Self::Config(_)
                 | Self::Init(_)
                 | Self::Serve(_)
@@ -136,6 +143,7 @@ impl Command {
             Self::Runtime(command) => command.json(),
             Self::Token(command) => command.json(),
             Self::Host(command) => command.json(),
+            Self::Tool(command) => command.json(),
             Self::Status(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Config(args) => args.json,
@@ -145,6 +153,7 @@ impl Command {
             Self::Events | Self::Openapi => true,
             Self::Run(_)
             | Self::Attach(_)
+            | Self::Mcp(_)
             | Self::Stop(_)
             | Self::Init(_)
             | Self::Serve(_)
@@ -157,9 +166,10 @@ impl Command {
 }
 
 /// Commands by what they are for, in the order in which users need them.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 5] = [
     ("Work on a project", &["run", "attach", "env", "network", "dns", "hostnames", "init"]),
     ("Sandboxes", &["sandbox", "snapshot", "template", "image", "runtime"]),
+    ("Tools of agents", &["tool", "mcp"]),
     (
         "The control plane",
         &["status", "stop", "doctor", "gc", "config", "serve", "host", "token", "audit", "events"],

@@ -95,17 +95,26 @@ impl From<GuestError> for Failure {
     }
 }
 
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
-        error.problem().into()
-    }
+/// Errors of the parts that the command line calls itself say all that is to be said.
+macro_rules! of_fault {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                error.problem().into()
+            }
+        }
+    )+};
 }
 
-impl From<BadName> for Failure {
-    fn from(error: BadName) -> Self {
-        error.problem().into()
-    }
-}
+of_fault!(
+    ConfigError,
+    BadName,
+    atelier_mcp::McpError,
+    atelier_plugin::PluginError,
+    atelier_tools::ToolsError,
+    atelier_tools::lifecycle::Error,
+    atelier_tools::secrets::Error,
+);
 
 /// A failed write to standard output.
 impl From<io::Error> for Failure {

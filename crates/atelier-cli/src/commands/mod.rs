@@ -17,6 +17,7 @@ pub(crate) mod image;
 pub(crate) mod init;
 pub(crate) mod man;
 mod many;
+pub(crate) mod mcp;
 pub(crate) mod network;
 pub(crate) mod openapi;
 pub(crate) mod run;
@@ -28,6 +29,7 @@ pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod template;
 pub(crate) mod token;
+pub(crate) mod tool;
 pub(crate) mod version;
 
 use crate::cli::Command;
@@ -49,6 +51,8 @@ pub(crate) fn dispatch(command: Command, context: &Context<'_>) -> Result<u8, Fa
         Command::Template(command) => template::dispatch(&command, context),
         Command::Runtime(command) => runtime::dispatch(&command, context),
         Command::Token(command) => token::dispatch(&command, context),
+        Command::Tool(command) => tool::dispatch(&command, context),
+        Command::Mcp(args) => mcp::run(&args, context),
         Command::Host(command) => host::dispatch(&command, context),
         Command::Dial(args) => dial::run(&args, context),
         Command::Status(args) => status::run(&args, context),

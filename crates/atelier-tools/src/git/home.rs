@@ -39,6 +39,18 @@ impl Git {
         self.call().args(["init", "-q", "-b", "main", "--template="]).ok("git init").map(drop)
     }
 
+    /// Clones a home into `folder/name`.
+    pub fn clone(
+        url: &str,
+        folder: &std::path::Path,
+        name: &str,
+        context: &Context<'_>,
+    ) -> Result<()> {
+        let call = Call::new(folder, context.limits.time, &context.cancel);
+        let args = ["clone", "-q", "--template=", "--no-recurse-submodules", "--", url, name];
+        call.args(args).ok("git clone").map(drop)
+    }
+
     /// Whether the home is the top of a repository of its own.
     pub fn is_repository(&self) -> bool {
         let top = self.call().args(["rev-parse", "--show-cdup"]).run();

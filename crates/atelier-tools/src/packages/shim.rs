@@ -81,6 +81,15 @@ pub fn instead(
     }
 }
 
+/// The same for an installed tool.
+///
+/// # Errors
+/// As [`instead`], and [`ToolsError::Unknown`].
+pub fn of_tool(home: &Home, slug: &Slug, argv: &[String], frozen: bool) -> Result<Instead> {
+    let lock = crate::home::Lock::read(home)?;
+    instead(home, slug, lock.tool(slug)?, argv, frozen)
+}
+
 /// The program itself, not our script of the same name.
 fn itself(home: &Home, program: &str) -> PathBuf {
     match program.contains('/') {

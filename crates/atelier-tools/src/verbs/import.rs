@@ -1,6 +1,5 @@
 //! `tool import-atk`: ATK's home becomes part of ours. It is only read.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use atelier_plugin::Plugin;
@@ -11,10 +10,10 @@ use super::add::{self, Manner};
 use crate::context::Context;
 use crate::home::{Change, Kind, Source, Writer, files, yaml};
 use crate::source;
-use crate::{Home, Problem, Result, Slug, ToolsError};
+use crate::{Home, Result, Slug, ToolsError};
 
-/// Keeps the settings of a tool: the secret ones encrypted.
-pub type Keep<'a> = &'a dyn Fn(&Slug, &Plugin, &BTreeMap<String, String>) -> Result<()>;
+/// Takes the settings of a tool's `.env` over, the secret ones encrypted; gives their names.
+pub type Keep<'a> = &'a dyn Fn(&Slug, &Plugin, &Path) -> Result<Vec<String>>;
 
 /// Where from, and whom to give settings.
 pub struct ImportOptions<'a> {
@@ -255,72 +254,11 @@ fn settings(
     folder: &Path,
     imported: &mut Imported,
 ) -> Result<()> {
-    let Some(text) = files::read(&folder.join(".env"))? else { return Ok(()) };
-    let (values, problems) = dotenv(&text);
-    imported.notes.extend(problems.iter().map(ToString::to_string));
-    if !values.is_empty() {
-        (options.keep)(slug, plugin, &values)?;
-        imported.settings = values.into_keys().collect();
+    let file = folder.join(".env");
+    if file.is_file() {
+        imported.settings = (options.keep)(slug, plugin, &file)?;
     }
     Ok(())
-}
-
-/// A `.env` as ATK writes and reads it: `NAME=value`, quoted or not.
-fn dotenv(text: &str) -> (BTreeMap<String, String>, Vec<Problem>) {
-    let (mut values, mut problems) = (BTreeMap::new(), Vec::new());
-    let mut rest = text;
-    let mut line = 0;
-    while !rest.is_empty() {
-        line += 1;
-        let (this, after) = rest.split_once('\n').unwrap_or((rest, ""));
-        rest = after;
-        let entry = this.trim();
-        let entry = entry.strip_prefix("export ").unwrap_or(entry);
-        if entry.is_empty() || entry.starts_with('#') {
-            continue;
-        }
-        let Some((name, value)) = entry.split_once('=') else {
-            let problem = Problem::of(".env", "there is no `=` in this line");
-            problems.push(Problem { line: Some(line), ..problem });
-            continue;
-        };
-        let value = value.trim();
-        let quoted = value.starts_with(['"', '\'']);
-        let mut whole = value.to_owned();
-        // A quoted value may go on for lines.
-        while quoted && closed(&whole).is_none() && !rest.is_empty() {
-            let (next, after) = rest.split_once('\n').unwrap_or((rest, ""));
-            whole = format!("{whole}\n{next}");
-            rest = after;
-            line += 1;
-        }
-        let value = match (quoted, closed(&whole)) {
-            (true, Some(value)) => value,
-            _ => whole.split(" #").next().unwrap_or_default().trim().to_owned(),
-        };
-        values.insert(name.trim().to_owned(), value);
-    }
-    (values, problems)
-}
-
-/// What stands between a value's quotes.
-fn closed(text: &str) -> Option<String> {
-    let quote = text.chars().next()?;
-    let mut out = String::new();
-    let mut chars = text.chars().skip(1);
-    while let Some(c) = chars.next() {
-        match c {
-            c if c == quote => return Some(out),
-            '\\' => match (chars.next()?, quote) {
-                ('n', '"') => out.push('\n'),
-                ('t', '"') => out.push('\t'),
-                (c, _) if c == quote || c == '\\' => out.push(c),
-                (c, _) => out.extend(['\\', c]),
-            },
-            other => out.push(other),
-        }
-    }
-    None
 }
 
 /// Files in which agents keep MCP servers, and the names that ATK registered there: the plugins' names for people.
@@ -379,23 +317,4 @@ fn sections(user: &Path) -> Vec<Wiring> {
         tool: None,
     })
     .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::dotenv;
-
-    #[test]
-    fn settings_of_atk_are_read_whole() {
-        let text = "# x\nA=1\nexport B='it''s'\nC=\"two\\nlines \\\"q\\\"\"\nD='a b # c' # d\nE=plain # comment\nF=\nG=\"one\ntwo\"\nnothing\nH=a=b\n";
-        let (values, problems) = dotenv(text);
-        let get = |name: &str| values[name].as_str();
-        assert_eq!(
-            (get("A"), get("C"), get("D"), get("E")),
-            ("1", "two\nlines \"q\"", "a b # c", "plain")
-        );
-        assert_eq!((get("F"), get("G"), get("H")), ("", "one\ntwo", "a=b"));
-        assert_eq!(problems.len(), 1);
-        assert_eq!(problems[0].line, Some(10));
-    }
 }

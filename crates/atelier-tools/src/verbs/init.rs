@@ -79,6 +79,33 @@ pub fn init(home: &Home, registry: Option<&str>, context: &Context<'_>) -> Resul
     Ok(Initialised { path: root.display().to_string(), existing, tools, commit })
 }
 
+/// Makes the home the clone of another machine's. What its lock names is installed by `tool install`.
+///
+/// # Errors
+/// [`ToolsError::NotAHome`] when something is there already, or when the repository is no home;
+/// [`ToolsError::Git`].
+pub fn clone(home: &Home, url: &str, context: &Context<'_>) -> Result<Initialised> {
+    let refuse = |why: String| ToolsError::NotAHome { path: home.root().to_owned(), why };
+    let found = entries(home)?;
+    if !found.is_empty() {
+        return Err(refuse(format!("it holds {}", found.join(", "))));
+    }
+    let above = home.root().parent().ok_or_else(|| refuse("it has no folder above it".into()))?;
+    files::folder(above)?;
+    let scratch = tempfile::Builder::new().prefix(".tools-").tempdir_in(above);
+    let scratch = scratch.map_err(ToolsError::file("made", above))?;
+    context.at("fetching", url)?;
+    let fresh = scratch.path().join("tools");
+    Git::clone(url, scratch.path(), "tools", context)?;
+    if !fresh.join("tools.yaml").is_file() {
+        return Err(refuse(format!("{url} is no home of tools: it has no tools.yaml")));
+    }
+    // Only a whole clone gets the name.
+    let _ = std::fs::remove_dir(home.root());
+    std::fs::rename(&fresh, home.root()).map_err(ToolsError::file("made", home.root()))?;
+    init(home, None, context)
+}
+
 fn entries(home: &Home) -> Result<Vec<String>> {
     match std::fs::read_dir(home.root()) {
         Ok(all) => {

@@ -107,6 +107,33 @@ pub fn ls(home: &Home) -> Result<Vec<Row>> {
     Ok(slugs.into_iter().map(row).collect())
 }
 
+/// The names of all tools that the lock has, sorted.
+///
+/// # Errors
+/// [`ToolsError::NoHome`], and when the lock is not valid.
+pub fn installed(home: &Home) -> Result<Vec<Slug>> {
+    if !home.manifest_file().exists() {
+        return Err(ToolsError::NoHome(home.root().to_owned()));
+    }
+    Ok(Lock::read(home)?.tools.into_keys().collect())
+}
+
+/// The files of a tool that came with its plugin, relative to its folder.
+///
+/// # Errors
+/// [`ToolsError::Unknown`], and when the lock is not valid.
+pub fn files(home: &Home, slug: &Slug) -> Result<Vec<String>> {
+    Ok(Lock::read(home)?.tool(slug)?.files.keys().cloned().collect())
+}
+
+/// Whom secrets are encrypted to, besides this machine.
+///
+/// # Errors
+/// As [`ls`].
+pub fn recipients(home: &Home) -> Result<Vec<String>> {
+    Ok(Manifest::read(home)?.wanted().recipients.clone())
+}
+
 /// One tool.
 ///
 /// # Errors

@@ -86,6 +86,12 @@ impl Wiring<'_> {
         Ok(lines)
     }
 
+    /// Those of some tools that have something to wire.
+    #[must_use]
+    pub fn pluggable(&self, tools: &[Slug]) -> Vec<Slug> {
+        tools.iter().filter(|slug| self.ready(slug).is_ok()).cloned().collect()
+    }
+
     fn ready(&self, slug: &Slug) -> Result<(Tool, Variables)> {
         let tool = Tool::load(self.home, slug)?;
         if tool.plugin.mcp.is_none() && entry::skill(self.home, &tool)?.is_none() {

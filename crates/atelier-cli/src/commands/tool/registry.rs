@@ -1,0 +1,114 @@
+//! `atelier tool registry`: where tools are looked up.
+
+use atelier_tools::home::Registry;
+use atelier_tools::verbs;
+use clap::{Args, Subcommand};
+
+use super::desk::Desk;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{print, print_json, table};
+
+/// Every verb.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RegistryCommand {
+    /// List the registries
+    #[command(visible_alias = "list")]
+    Ls(LsArgs),
+    /// Look tools up there as well
+    Add(AddArgs),
+    /// Look there no longer; installed tools stay
+    #[command(visible_alias = "rm")]
+    Remove(RemoveArgs),
+}
+
+/// Arguments of `atelier tool registry ls`.
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `atelier tool registry add`.
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// What it is to be called
+    pub name: String,
+    /// Its git URL, or a folder
+    pub url: String,
+    /// A branch, tag or commit of it
+    #[arg(long = "ref", value_name = "REF")]
+    pub reference: Option<String>,
+    /// A minisign public key, or the file that has it; the registry's index must be signed with it
+    #[arg(long, value_name = "KEY|FILE")]
+    pub key: Option<String>,
+}
+
+/// Arguments of `atelier tool registry remove`.
+#[derive(Debug, Args)]
+pub(crate) struct RemoveArgs {
+    /// The registry
+    pub name: String,
+}
+
+impl RegistryCommand {
+    /// Whether the command was asked for JSON.
+    pub(crate) const fn json(&self) -> bool {
+        match self {
+            Self::Ls(args) => args.json,
+            Self::Add(_) | Self::Remove(_) => false,
+        }
+    }
+}
+
+/// Does what was asked and gives the exit code.
+pub(crate) fn dispatch(command: &RegistryCommand, context: &Context<'_>) -> Result<u8, Failure> {
+    let desk = Desk::new(context, false, command.json())?;
+    match command {
+        RegistryCommand::Ls(args) => ls(&desk, args),
+        RegistryCommand::Add(args) => add(&desk, args),
+        RegistryCommand::Remove(args) => {
+            verbs::registry_remove(&desk.home, &args.name, &desk.context().get())?;
+            print(format!("removed {}\n", args.name))?;
+            Ok(0)
+        }
+    }
+}
+
+fn ls(desk: &Desk, args: &LsArgs) -> Result<u8, Failure> {
+    let all = verbs::registry_ls(&desk.home, &desk.context().get())?;
+    if args.json {
+        print_json(&all)?;
+        return Ok(0);
+    }
+    let row = |known: &verbs::Known| {
+        let tools = known.tools.map_or_else(|| "-".to_owned(), |n| n.to_string());
+        let signed = if known.registry.key.is_some() { "yes" } else { "no" };
+        [known.registry.name.clone(), tools, signed.to_owned(), known.registry.url.clone()]
+    };
+    print(table(["REGISTRY", "TOOLS", "SIGNED", "URL"], &all.iter().map(row).collect::<Vec<_>>()))?;
+    Ok(0)
+}
+
+fn add(desk: &Desk, args: &AddArgs) -> Result<u8, Failure> {
+    let registry = Registry {
+        name: args.name.clone(),
+        url: args.url.clone(),
+        reference: args.reference.clone(),
+        key: args.key.as_deref().map(key).transpose()?,
+    };
+    let known = verbs::registry_add(&desk.home, &registry, &desk.context().get())?;
+    print(format!("added {} with {} tools\n", args.name, known.tools.unwrap_or_default()))?;
+    Ok(0)
+}
+
+/// The key itself; a file of minisign has it in its last line.
+fn key(given: &str) -> Result<String, Failure> {
+    let path = std::path::Path::new(given);
+    if !path.is_file() {
+        return Ok(given.to_owned());
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| Failure::of_file("read", path, &e))?;
+    Ok(text.trim().lines().next_back().unwrap_or_default().to_owned())
+}

@@ -1,0 +1,39 @@
+//! `atelier tool restart`: services end and come up again.
+
+use atelier_plugin::Slug;
+use atelier_tools::lifecycle;
+use clap::Args;
+
+use super::args::slug;
+use super::desk::Desk;
+use super::start::show;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::print_json;
+
+/// Arguments of `atelier tool restart`.
+#[derive(Debug, Args)]
+pub(crate) struct RestartArgs {
+    /// The tools
+    #[arg(value_name = "NAME", value_parser = slug, required_unless_present = "all")]
+    pub names: Vec<Slug>,
+    /// Every tool
+    #[arg(short, long, conflicts_with = "names")]
+    pub all: bool,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Restarts them.
+pub(crate) fn run(args: &RestartArgs, context: &Context<'_>) -> Result<u8, Failure> {
+    let desk = Desk::new(context, false, args.json)?;
+    let tools = desk.tools(&args.names)?;
+    let installed = desk.tools(&[])?;
+    let report = desk.with_manner(|m| lifecycle::restart(&desk.home, &tools, &installed, m))?;
+    if args.json {
+        print_json(&report)?;
+        return Ok(report.exit().code());
+    }
+    show(&report)
+}

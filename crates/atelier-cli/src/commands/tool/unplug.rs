@@ -1,0 +1,14 @@
+//! `atelier tool unplug`: tools are taken out of coding agents.
+
+use super::desk::Desk;
+use super::plug::{WiringArgs, finish};
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Takes them out.
+pub(crate) fn run(args: &WiringArgs, context: &Context<'_>) -> Result<u8, Failure> {
+    let desk = Desk::new(context, false, args.json)?;
+    let wiring = desk.wiring(args.scope(), args.force)?;
+    let agents = wiring.agents(&args.agents.names())?;
+    finish(args, &wiring.unplug(&args.names, &agents)?)
+}
