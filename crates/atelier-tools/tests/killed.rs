@@ -47,6 +47,9 @@ fn run(home: &Home, verb: &str, progress: &dyn Fn(Progress<'_>)) {
         "remove" => {
             verbs::remove(home, "service", &RemoveOptions::default(), &context).unwrap();
         }
+        "upgrade" => {
+            verbs::upgrade(home, "service", &verbs::UpgradeOptions::default(), &context).unwrap();
+        }
         other => panic!("{other}"),
     }
 }
@@ -144,4 +147,38 @@ fn a_remove_that_was_killed_is_whole_or_never_began() {
         }
     }
     assert!(died >= 8, "{died}");
+}
+
+#[test]
+fn an_upgrade_that_was_killed_leaves_the_old_one_or_the_new_one_running() {
+    let mut died = 0;
+    for (phase, nth) in PHASES {
+        let world = World::new();
+        world.add("service").unwrap();
+        let folder = world.home.root().join("plugins/service");
+        write(&folder.join("running"), "");
+        write(&folder.join("data/db.sqlite"), "rows");
+        let old = std::fs::read_to_string(folder.join("mcp.sh")).unwrap();
+        write(&world.registry.join("plugins/service/mcp.sh"), "new");
+        write(&world.registry.join("plugins/service/more/lib.sh"), "new");
+        commit(&world.registry, "new");
+        if !killed(&world.home, "upgrade", phase, *nth) {
+            continue;
+        }
+        died += 1;
+        world.add("echo").unwrap();
+        let whole = ["committing", "cleaning"].contains(phase);
+        let expected = if whole { "new" } else { old.as_str() };
+        assert_eq!(
+            std::fs::read_to_string(folder.join("mcp.sh")).unwrap(),
+            expected,
+            "{phase} {nth}"
+        );
+        assert_eq!(folder.join("more/lib.sh").exists(), whole, "{phase} {nth}");
+        assert!(folder.join("running").exists(), "{phase} {nth}: it ran before");
+        assert_eq!(std::fs::read_to_string(folder.join("data/db.sqlite")).unwrap(), "rows");
+        assert!(verbs::show(&world.home, "service").unwrap().modified.is_empty(), "{phase} {nth}");
+        world.assert_clean();
+    }
+    assert!(died >= 9, "{died}");
 }

@@ -214,7 +214,7 @@ impl Git {
         if self.call().args(["remote"]).ok("git remote")?.trim().is_empty() {
             return Ok(false);
         }
-        self.call().args(["fetch", "-q", "--no-recurse-submodules"]).ok("git fetch")?;
+        self.call().far().args(["fetch", "-q", "--no-recurse-submodules"]).ok("git fetch")?;
         Ok(true)
     }
 
@@ -245,7 +245,7 @@ impl Git {
             Some(_) => vec!["push", "-q"],
             None => vec!["push", "-q", "-u", "origin", beside.branch.as_str()],
         };
-        self.call().args(args).ok("git push").map(drop)
+        self.call().far().args(args).ok("git push").map(drop)
     }
 
     /// Brings files back as they were committed.

@@ -92,6 +92,18 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// It speaks to another machine. A question for a password or a host's key would wait for ever: our children have
+    /// no terminal.
+    pub fn far(self) -> Self {
+        let asked = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|n| std::env::var_os(n).is_some());
+        let get = ["config", "--get", "core.sshCommand"];
+        let set = || Self::new(self.folder, self.limit, &self.cancel).args(get).run();
+        match asked || set().is_ok_and(|ended| ended.ok()) {
+            true => self,
+            false => self.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes"),
+        }
+    }
+
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self

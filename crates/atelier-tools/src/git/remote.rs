@@ -50,13 +50,7 @@ impl<'a> Remote<'a> {
     }
 
     fn call(&self) -> Call<'_> {
-        let call = Call::new(self.folder, self.limit, &self.cancel).most(self.most);
-        let asks = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|n| std::env::var_os(n).is_some());
-        // A question for a password or a host's key would wait for ever where nobody sits.
-        match asks || std::io::IsTerminal::is_terminal(&std::io::stdin()) {
-            true => call,
-            false => call.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes"),
-        }
+        Call::new(self.folder, self.limit, &self.cancel).most(self.most)
     }
 
     fn failed(&self, error: ToolsError) -> ToolsError {
@@ -75,7 +69,8 @@ impl<'a> Remote<'a> {
 
     /// Branches and tags; a tag that has an object of its own gives its commit.
     pub fn references(&self) -> Result<Vec<Reference>> {
-        let text = self.call().args(["ls-remote", "--quiet", "--", &self.url]).ok("git ls-remote");
+        let text =
+            self.call().far().args(["ls-remote", "--quiet", "--", &self.url]).ok("git ls-remote");
         let text = text.map_err(|e| self.failed(e))?;
         let mut all: Vec<Reference> = Vec::new();
         for line in text.lines() {
@@ -96,13 +91,13 @@ impl<'a> Remote<'a> {
     pub fn bring(&self, commit: &str) -> Result<()> {
         self.init()?;
         let fetch = ["fetch", "-q", "--no-tags", "--no-write-fetch-head", "--depth=1"];
-        let one = self.call().args(fetch).args(["--filter=blob:none", "origin", commit]);
+        let one = self.call().far().args(fetch).args(["--filter=blob:none", "origin", commit]);
         let done = one.run().map_err(|e| self.failed(e))?;
         if done.ok() {
             return Ok(());
         }
         // Old servers give only what a reference names.
-        let all = self.call().args([
+        let all = self.call().far().args([
             "fetch",
             "-q",
             "--no-write-fetch-head",
@@ -123,7 +118,7 @@ impl<'a> Remote<'a> {
         self.init()?;
         let fetch = ["fetch", "-q", "--no-write-fetch-head", "--filter=tree:0", "origin"];
         let refs = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"];
-        self.call().args(fetch).args(refs).ok("git fetch").map_err(|e| self.failed(e))?;
+        self.call().far().args(fetch).args(refs).ok("git fetch").map_err(|e| self.failed(e))?;
         let full =
             self.call().args(["rev-parse", "-q", "--verify", &format!("{short}^{{commit}}")]);
         let full = full.run()?;
@@ -192,7 +187,12 @@ impl<'a> Remote<'a> {
                 "origin",
             ];
             let list = missing.join("\n").into_bytes();
-            self.call().args(fetch).input(list).ok("git fetch").map_err(|e| self.failed(e))?;
+            self.call()
+                .far()
+                .args(fetch)
+                .input(list)
+                .ok("git fetch")
+                .map_err(|e| self.failed(e))?;
             about = check()?;
         }
         let sizes = about.lines().map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());

@@ -65,7 +65,9 @@ pub(crate) fn find(plugin: &Plugin, tree: &Tree) -> Wants {
                 wants.command(&argv, path);
             }
         } else if is_compose(path) {
-            wants.images(text);
+            wants.images(text, path);
+        } else if path.rsplit('/').next().is_some_and(|name| name.starts_with("Dockerfile")) {
+            wants.built_on(text, path);
         }
     }
     wants.unpinned.sort();
@@ -188,10 +190,13 @@ impl Wants {
                 uvx_packages(&argv[at + 1..]).into_iter().for_each(|p| self.add(pypi(&p)));
             } else if is(at, "uv") && is(at + 1, "tool") && is(at + 2, "run") {
                 uvx_packages(&argv[at + 3..]).into_iter().for_each(|p| self.add(pypi(&p)));
-            } else if (is(at, "docker") || is(at, "podman")) && is(at + 1, "run") {
-                if let Some(image) = docker_image(&argv[at + 2..]) {
-                    self.add(oci(&image));
-                }
+            } else if is(at, "docker") || is(at, "podman") {
+                let image = match argv.get(at + 1).map(String::as_str) {
+                    Some("run" | "create") => docker_image(&argv[at + 2..]),
+                    Some("pull") => argv[at + 2..].iter().find(|w| !w.starts_with('-')).cloned(),
+                    _ => None,
+                };
+                image.into_iter().for_each(|image| self.image(&image, place));
             } else if let Some(what) = downloads(&argv[at..]) {
                 let why = format!("{place} fetches it itself");
                 self.unpinned.push(Unpinned { what, why });
@@ -199,13 +204,43 @@ impl Wants {
         }
     }
 
+    /// An image. Only what we start ourselves is started by its digest; a script or a Compose file of the plugin
+    /// runs what it names.
+    fn image(&mut self, image: &str, place: &str) {
+        let ours = ["mcp", "service"].contains(&place);
+        match oci(image) {
+            Ok(found) if !ours && !image.contains('@') => self.unpinned.push(Unpinned {
+                what: format!("image {image}"),
+                why: format!(
+                    "{place} names {}, which may move",
+                    if found.wants.is_some() { "a tag" } else { "no version" }
+                ),
+            }),
+            named => self.add(named),
+        }
+    }
+
     /// The images of a Compose file.
-    fn images(&mut self, text: &str) {
+    fn images(&mut self, text: &str, place: &str) {
         for line in text.lines() {
             if let Some(image) = line.trim().strip_prefix("image:") {
                 let image = image.split(" #").next().unwrap_or_default();
-                self.add(oci(image.trim().trim_matches(['"', '\''])));
+                self.image(image.trim().trim_matches(['"', '\'']), place);
             }
+        }
+    }
+
+    /// The images that a Dockerfile builds on.
+    fn built_on(&mut self, text: &str, place: &str) {
+        let mut stages = vec!["scratch".to_owned()];
+        for line in text.lines() {
+            let words: Vec<&str> =
+                line.split_whitespace().filter(|w| !w.starts_with("--")).collect();
+            let ["FROM" | "from", image, rest @ ..] = words.as_slice() else { continue };
+            if !stages.iter().any(|stage| stage == image) {
+                self.image(image, place);
+            }
+            stages.extend(rest.get(1).map(|name| (*name).to_owned()));
         }
     }
 }
@@ -225,7 +260,7 @@ fn starts(before: &[String]) -> bool {
 
 /// Programs that bring something from the network that nobody pinned.
 fn downloads(argv: &[String]) -> Option<String> {
-    let word = |at: usize| argv.get(at).map_or("", String::as_str);
+    let word = |at: usize| argv.get(at).map_or("", |w| w.rsplit('/').next().unwrap_or(w));
     let flagless = || {
         argv.iter()
             .skip(2)
@@ -351,7 +386,7 @@ mod tests {
 
     fn of(line: &str) -> Wants {
         let mut wants = Wants::default();
-        commands(line).iter().for_each(|argv| wants.command(argv, "x.sh"));
+        commands(line).iter().for_each(|argv| wants.command(argv, "mcp"));
         wants
     }
 

@@ -1,5 +1,6 @@
 //! Shell text cut into the words of its commands. Just enough to see which program a plugin's script runs with which
-//! package; nothing is expanded but arrays, which the registry's scripts keep their arguments in.
+//! package; nothing is expanded but arrays and variables that
+//! were set to plain text, which is how the registry's scripts name what they run.
 
 use std::collections::BTreeMap;
 
@@ -27,14 +28,36 @@ pub(super) fn commands(script: &str) -> Vec<Vec<String>> {
         }
     }
     all.push(current);
-    let expand = |word: String| -> Vec<String> {
-        let name = word.strip_prefix("${").and_then(|w| w.strip_suffix("[@]}"));
-        match name.and_then(|name| arrays.get(name)) {
-            Some(words) => words.clone(),
-            None => vec![word],
+    let mut plain = BTreeMap::new();
+    all.into_iter().map(|words| expand(words, &arrays, &mut plain)).collect()
+}
+
+/// Puts in what variables hold, where a script set them to plain text before.
+fn expand(
+    words: Vec<String>,
+    arrays: &BTreeMap<String, Vec<String>>,
+    plain: &mut BTreeMap<String, String>,
+) -> Vec<String> {
+    if let [only] = words.as_slice()
+        && let Some((name, value)) = only.split_once('=')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    {
+        match value.contains(['$', '`']) {
+            true => drop(plain.remove(name)),
+            false => drop(plain.insert(name.to_owned(), value.to_owned())),
         }
-    };
-    all.into_iter().map(|words| words.into_iter().flat_map(expand).collect()).collect()
+    }
+    let mut out = Vec::new();
+    for word in words {
+        let braced = word.strip_prefix("${").and_then(|w| w.strip_suffix('}'));
+        let name = braced.or_else(|| word.strip_prefix('$')).unwrap_or_default();
+        match (name.strip_suffix("[@]").and_then(|name| arrays.get(name)), plain.get(name)) {
+            (Some(words), _) => out.extend(words.iter().cloned()),
+            (None, Some(value)) => out.push(value.clone()),
+            (None, None) => out.push(word),
+        }
+    }
+    out
 }
 
 enum Token {
@@ -124,5 +147,15 @@ mod tests {
             found.contains(&["then", "echo", "run npx x"].map(str::to_owned).to_vec()),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn a_variable_of_plain_text_is_what_it_holds() {
+        let found =
+            commands("IMAGE=\"a/b:1\"\ndocker pull \"$IMAGE\"\nIMAGE=$(x)\ndocker pull ${IMAGE}\n");
+        let pulls: Vec<_> =
+            found.iter().filter(|w| w[..].first().is_some_and(|w| w == "docker")).collect();
+        assert_eq!(pulls[0][2], "a/b:1");
+        assert_eq!(pulls[1][2], "${IMAGE}");
     }
 }
