@@ -4,11 +4,11 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use atelier_api::Fault;
+use atelier_tools::secrets;
 use atelier_tools::verbs::{self, ImportOptions, Way};
 use atelier_tools::{Cancel, Context, Home, NoHooks, ToolsError};
 use support::*;
@@ -217,13 +217,12 @@ fn a_home_of_atk_comes_over_and_is_left_as_it_was() {
     write(&atk.join("plugins/mine/.env"), "");
     write(&world.folder.path().join(".claude.json"), "{\"mcpServers\": {\"Service\": {}}}");
     let before = snapshot(&atk);
-    let kept = std::cell::RefCell::new(BTreeMap::new());
-    let keep = |slug: &atelier_tools::Slug,
-                _: &atelier_plugin::Plugin,
-                values: &BTreeMap<String, String>| {
-        kept.borrow_mut().insert(slug.to_string(), values.clone());
-        Ok(())
-    };
+    let keep =
+        |slug: &atelier_tools::Slug, plugin: &atelier_plugin::Plugin, file: &std::path::Path| {
+            let kept = secrets::import_env(&world.home, slug, plugin, file, &[], |_| None).unwrap();
+            let names = kept.plain.into_iter().chain(kept.secret).collect();
+            Ok(verbs::Kept { names, refused: kept.refused, files: kept.files })
+        };
     let options =
         ImportOptions { from: atk.clone(), user: world.folder.path().to_owned(), keep: &keep };
     let shell = Shell(&world.home);
@@ -231,7 +230,12 @@ fn a_home_of_atk_comes_over_and_is_left_as_it_was() {
     assert_eq!(snapshot(&atk), before);
     let failed: Vec<_> = import.tools.iter().map(|t| t.failed.is_some()).collect();
     assert_eq!(failed, [false, false, true], "{import:?}");
-    assert_eq!(kept.borrow()["service"]["TOKEN"], "a b");
+    assert_eq!(import.tools[0].settings, ["TOKEN", "URL"]);
+    let log = git(world.home.root(), &["log", "-p", "--format=%s"]);
+    assert!(
+        log.contains("tool import-atk service: settings") && log.contains("secrets/service.yaml")
+    );
+    assert!(!log.contains("a b"), "a secret is in the history");
     let folder = world.home.root().join("plugins/service");
     assert_eq!(
         std::fs::read_to_string(folder.join("mcp.sh")).unwrap(),

@@ -12,8 +12,19 @@ use crate::home::{Change, Kind, Source, Writer, files, yaml};
 use crate::source;
 use crate::{Home, Result, Slug, ToolsError};
 
-/// Takes the settings of a tool's `.env` over, the secret ones encrypted; gives their names.
-pub type Keep<'a> = &'a dyn Fn(&Slug, &Plugin, &Path) -> Result<Vec<String>>;
+/// Takes over a `.env` of ATK's as the settings of a tool: the secret ones encrypted.
+pub type Keep<'a> = &'a dyn Fn(&Slug, &Plugin, &Path) -> Result<Kept>;
+
+/// What became of a `.env`.
+#[derive(Debug, Clone, Default)]
+pub struct Kept {
+    /// The settings that came along.
+    pub names: Vec<String>,
+    /// Those that can't be kept.
+    pub refused: Vec<String>,
+    /// The files of the home that were written.
+    pub files: Vec<PathBuf>,
+}
 
 /// Where from, and whom to give settings.
 pub struct ImportOptions<'a> {
@@ -176,8 +187,7 @@ fn one(
             .notes
             .push(format!("ATK's installation of it stays; ours: atelier tool install {slug}"));
     }
-    drop(writer);
-    settings(options, &slug, &installs, &folder, imported)
+    settings(options, &writer, &slug, &folder, imported)
 }
 
 /// Where a plugin of ATK's comes from in our words.
@@ -247,18 +257,26 @@ fn custom(
     Ok(())
 }
 
+/// Settings come in a commit of their own: they are encrypted by others, when the tool is there.
 fn settings(
     options: &ImportOptions<'_>,
+    writer: &Writer,
     slug: &Slug,
-    plugin: &Plugin,
     folder: &Path,
     imported: &mut Imported,
 ) -> Result<()> {
     let file = folder.join(".env");
-    if file.is_file() {
-        imported.settings = (options.keep)(slug, plugin, &file)?;
+    if !file.is_file() {
+        return Ok(());
     }
-    Ok(())
+    let plugin = Plugin::load(&writer.home.plugin(slug))?;
+    let kept = (options.keep)(slug, &plugin, &file)?;
+    let refused =
+        kept.refused.iter().map(|name| format!("{name} was left out: no environment can hold it"));
+    imported.notes.extend(refused);
+    imported.settings = kept.names;
+    super::record::commit(writer, &format!("tool import-atk {slug}: settings"), &kept.files)
+        .map(drop)
 }
 
 /// Files in which agents keep MCP servers, and the names that ATK registered there: the plugins' names for people.
