@@ -54,7 +54,7 @@ const ONLY: &[(&str, &[&str])] = &[
 
 /// Heavy dependencies with the crates that may name them.
 const OWNERS: &[(&str, &[&str])] = &[
-    ("sqlx", &["atelier-store", "atelier-auth", "atelier-sandbox", "atelier-run"]),
+    ("sqlx", &["atelier-store", "atelier-auth", "atelier-sandbox", "atelier-run", "atelier-tools"]),
     ("axum", &["atelier-server", "atelier-e2b"]),
     ("rustls", &["atelier-ingress", "atelier-image", "atelier-mcp", "atelier-tools"]),
     ("russh", &["atelier-ssh"]),

@@ -6,6 +6,7 @@
 //! another, and every verb returns a value.
 
 mod context;
+pub mod data;
 mod error;
 mod git;
 pub mod home;

@@ -145,7 +145,7 @@ pub fn script(
     })
 }
 
-fn find_script(folder: &Path, name: &str) -> Option<PathBuf> {
+pub(crate) fn find_script(folder: &Path, name: &str) -> Option<PathBuf> {
     use std::path::Component;
     let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
     if name.is_empty() || !inside {
@@ -167,7 +167,7 @@ fn is_elf(path: &Path) -> bool {
 }
 
 /// What the first line names, or a shell.
-fn interpreter(path: &Path) -> PathBuf {
+pub(crate) fn interpreter(path: &Path) -> PathBuf {
     let text = std::fs::read(path).unwrap_or_default();
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line).into_owned();

@@ -21,15 +21,18 @@ mod ports;
 mod process;
 mod processes;
 mod ready;
-mod spawn;
+pub(crate) mod spawn;
 mod state;
 mod status;
 mod tool;
 
 pub use defaults::Verb;
+pub(crate) use defaults::quote;
+pub(crate) use engine::{block, find as find_engine};
 pub use environment::Environment;
 pub use error::{Error, Result, Taken};
 pub use exec::{Exec, Remote, Server, script, server};
+pub(crate) use exec::{find_script, interpreter};
 pub use hooks::{end_all, healthy, hook, runs};
 pub use keep::keep;
 pub use log::Tail;
@@ -37,6 +40,8 @@ pub use login::{Registered, Starter, register, register_by, starter, unregister}
 pub use logs::logs;
 pub use operate::{Became, Outcome, Report, restart, start, stop};
 pub use order::in_order;
+pub(crate) use ready::Ready;
+pub(crate) use spawn::Line;
 pub use state::State;
 pub use status::{PortStatus, Status, status};
 pub use tool::{Happening, Kind, Manner, Step, Tool};

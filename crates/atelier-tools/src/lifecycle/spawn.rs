@@ -81,6 +81,11 @@ impl Line<'_> {
         Ok(Ran { code: code(status), said: last_lines(self.log, self.masker, LINES) })
     }
 
+    /// The last lines of what it said besides its output, masked.
+    pub(crate) fn said(&self) -> String {
+        last_lines(self.log, self.masker, LINES)
+    }
+
     /// Starts it with a pipe as its output or input; the other end of its output is the log.
     pub(crate) fn piped(&self, stdin: Stdio, stdout: Stdio) -> io::Result<Child> {
         let mut options = File::options();

@@ -17,6 +17,7 @@ mod substitute;
 
 pub use error::{Error, Result};
 pub use import::{Imported, import_env};
+pub(crate) use key::Closed;
 pub use key::{Keys, Recipients, check_recipient};
 pub use mask::{MASK, Masker, MaskingWriter};
 pub use recipients::{Resealed, closed, reseal};

@@ -86,7 +86,7 @@ impl Drop for Lab {
 }
 
 /// The example that is a keeper.
-fn keeper() -> PathBuf {
+pub fn keeper() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let path = tests.parent().and_then(Path::parent).unwrap().join("examples/keeper");
     assert!(path.exists(), "{} is not built", path.display());
