@@ -112,6 +112,7 @@ of_fault!(
     atelier_mcp::McpError,
     atelier_plugin::PluginError,
     atelier_tools::ToolsError,
+    atelier_tools::data::Error,
     atelier_tools::lifecycle::Error,
     atelier_tools::secrets::Error,
 );

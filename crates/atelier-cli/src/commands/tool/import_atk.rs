@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use atelier_tools::secrets;
-use atelier_tools::verbs::{self, ImportOptions};
+use atelier_tools::verbs::{self, ImportOptions, Kept};
 use clap::Args;
 
 use super::desk::Desk;
@@ -35,7 +35,8 @@ pub(crate) fn run(args: &ImportAtkArgs, context: &Context<'_>) -> Result<u8, Fai
     let keep: verbs::Keep<'_> = &|slug, plugin, file| {
         let recipients = verbs::recipients(&desk.home)?;
         let done = secrets::import_env(&desk.home, slug, plugin, file, &recipients, around)?;
-        Ok(done.plain.into_iter().chain(done.secret).collect())
+        let names = done.plain.into_iter().chain(done.secret).collect();
+        Ok(Kept { names, refused: done.refused, files: done.files })
     };
     let done = verbs::import_atk(&desk.home, &ImportOptions { from, user, keep }, &changing.get())?;
     let failed = done.tools.iter().find_map(|tool| tool.failed.as_ref());

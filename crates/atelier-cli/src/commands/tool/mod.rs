@@ -4,6 +4,7 @@
 mod add;
 mod args;
 mod ask;
+mod backup;
 mod become_it;
 pub(crate) mod desk;
 mod doctor;
@@ -23,6 +24,7 @@ mod profile;
 mod registry;
 mod remove;
 mod restart;
+mod restore;
 mod run;
 mod sandboxed;
 mod search;
@@ -94,6 +96,10 @@ pub(crate) enum ToolCommand {
     Unplug(plug::WiringArgs),
     /// Show a tool's MCP server, and whether it answers
     Mcp(mcp::McpArgs),
+    /// Save a tool's data
+    Backup(backup::BackupArgs),
+    /// Bring saved data back
+    Restore(restore::RestoreArgs),
     /// Send the home to its remote, and fetch from it
     Sync(sync::SyncArgs),
     /// Run git in the home
@@ -137,6 +143,8 @@ impl ToolCommand {
             Self::Plug(args) => args.json,
             Self::Unplug(args) => args.json,
             Self::Mcp(args) => args.json,
+            Self::Backup(args) => args.json,
+            Self::Restore(args) => args.json,
             Self::Sync(args) => args.json,
             Self::ImportAtk(args) => args.json,
             Self::Registry(command) => command.json(),
@@ -178,6 +186,8 @@ pub(crate) fn dispatch(command: &ToolCommand, context: &Context<'_>) -> Result<u
         ToolCommand::Plug(args) => plug::run(args, context),
         ToolCommand::Unplug(args) => unplug::run(args, context),
         ToolCommand::Mcp(args) => mcp::run(args, context),
+        ToolCommand::Backup(args) => backup::run(args, context),
+        ToolCommand::Restore(args) => restore::run(args, context),
         ToolCommand::Sync(args) => sync::run(args, context),
         ToolCommand::Git(args) => git::run(args, context),
         ToolCommand::Registry(command) => registry::dispatch(command, context),

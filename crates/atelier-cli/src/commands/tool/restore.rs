@@ -1,9 +1,14 @@
 //! `atelier tool restore`: saved data takes the present data's place.
 
 use atelier_plugin::Slug;
+use atelier_tools::data;
 use clap::Args;
 
 use super::args::slug;
+use super::desk::Desk;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{confirm, note, print, print_json};
 
 /// Arguments of `atelier tool restore`.
 #[derive(Debug, Args)]
@@ -20,4 +25,28 @@ pub(crate) struct RestoreArgs {
     /// Write JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Brings it back. The present data is put aside until that has succeeded.
+pub(crate) fn run(args: &RestoreArgs, context: &Context<'_>) -> Result<u8, Failure> {
+    let desk = Desk::new(context, args.yes, args.json)?;
+    desk.tools(std::slice::from_ref(&args.name))?;
+    let which = args.backup.as_deref().unwrap_or("the last backup");
+    let question = format!("put {which} in place of the present data of {}?", args.name);
+    if !(args.yes || confirm(&question)?) {
+        return Ok(0);
+    }
+    let name = args.backup.as_deref();
+    let done = desk.with_manner(|manner| data::restore(&desk.home, &args.name, name, manner))?;
+    if args.json {
+        print_json(&done)?;
+        return Ok(0);
+    }
+    match &done.file {
+        Some(file) => print(format!("restored {} from {}\n", args.name, file.display()))?,
+        None => print(format!("{} restored its data by its own script\n", args.name))?,
+    }
+    done.untouched.iter().for_each(|what| note(&format!("left as it is: {what}")));
+    done.unknown.iter().for_each(|what| note(&format!("the plugin no longer has {what}")));
+    Ok(0)
 }

@@ -75,12 +75,14 @@ fn keep(
     plugin: &Plugin,
     answers: &BTreeMap<String, Answer>,
 ) -> Result<Done, Failure> {
+    let recipients = verbs::recipients(&desk.home)?;
     let doing = format!("tool setup {slug}");
-    Ok(verbs::keep(&desk.home, &doing, &desk.context().get(), |wanted| {
-        let done = secrets::apply(&desk.home, slug, plugin, &wanted.recipients, answers)?;
+    let (done, _) = verbs::record(&desk.home, &doing, &desk.context().get(), || {
+        let done = secrets::apply(&desk.home, slug, plugin, &recipients, answers)?;
         let files = done.files.clone();
         Ok((done, files))
-    })?)
+    })?;
+    Ok(done)
 }
 
 fn given(
