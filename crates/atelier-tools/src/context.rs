@@ -67,6 +67,12 @@ impl Ask for Always {
 
 /// A plugin's own commands, and what others wrote about it.
 pub trait Hooks {
+    /// Sees that its required settings have values, asking where somebody can be asked; gives the names of those that
+    /// still have none. With any, its `install` is not run.
+    ///
+    /// # Errors
+    /// When settings can't be read or kept.
+    fn configure(&self, slug: &Slug) -> Result<Vec<String>>;
     /// Runs its `install`.
     ///
     /// # Errors
@@ -106,6 +112,9 @@ pub trait Hooks {
 pub struct NoHooks;
 
 impl Hooks for NoHooks {
+    fn configure(&self, _: &Slug) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
     fn install(&self, _: &Slug) -> Result<()> {
         Ok(())
     }

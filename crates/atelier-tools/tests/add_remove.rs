@@ -158,3 +158,32 @@ fn a_home_in_the_middle_of_something_is_left_alone() {
     std::fs::remove_file(root.join(".git/MERGE_HEAD")).unwrap();
     world.add("echo").unwrap();
 }
+
+#[test]
+fn settings_come_before_install_and_go_when_it_fails() {
+    let world = World::new();
+    let folder = world.folder.path().join("asks");
+    let text = |name: &str, install: &str| {
+        format!(
+            "env_vars: [{{name: {name}, required: true}}]\nlifecycle: {{install: '{install}', uninstall: 'true'}}\n"
+        )
+    };
+    // It is there, and its install waits.
+    plugin(&folder, "Asks", &text("MISSING", "touch data.ran"));
+    let added = world.add("./asks").unwrap();
+    assert_eq!(added.needs, ["MISSING"]);
+    assert!(!world.home.plugins().join("asks/data.ran").exists());
+    remove(&world, "asks", true).unwrap();
+    // What was typed goes with what failed.
+    let before = world.snapshot();
+    plugin(&folder, "Asks", &text("ASKED", "false"));
+    world.add("./asks").unwrap_err();
+    assert_eq!(world.snapshot(), before);
+    world.assert_clean();
+    // And into the commit of what did not.
+    plugin(&folder, "Asks", &text("ASKED", "touch data.ran"));
+    assert!(world.add("./asks").unwrap().needs.is_empty());
+    assert!(git(world.home.root(), &["ls-files"]).contains("values/asks.yaml"));
+    assert!(world.home.plugins().join("asks/data.ran").exists());
+    world.assert_clean();
+}

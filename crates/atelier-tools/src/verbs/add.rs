@@ -116,19 +116,21 @@ pub(super) fn install(
     let mut lock = writer.lock.clone();
     lock.tools.insert(slug.clone(), locked);
     let tool = Tool { source: fetched.source.clone() };
-    if manner.hooks {
-        change.put(&installed_note(slug), fetched.tree.digest().as_bytes(), 0o600)?;
-    }
     change.put_home(&writer.manifest.with_tool(slug, &tool)?, &lock)?;
     let locks = change.new_files().join("locks").join(slug.as_str());
     packages::install(&writer.home, slug, &locks, scripts, context)?;
     context.at("prepared", slug.as_str())?;
     change.place(context)?;
     packages::link(&writer.home, slug, scripts)?;
-    if manner.hooks && fetched.plugin.lifecycle.install.is_some() {
-        change.record.installed = true;
-        change.phase(Phase::Hooks, context)?;
-        context.hooks.install(slug)?;
+    if manner.hooks {
+        let digest = fetched.tree.digest();
+        let missing = first_install(change, slug, &fetched.plugin, &digest, context)?;
+        if !missing.is_empty() && fetched.plugin.lifecycle.install.is_some() {
+            notes.push(format!(
+                "its `install` waits for settings: atelier tool setup {slug}, then atelier tool install {slug}"
+            ));
+        }
+        plan.needs = missing;
     }
     Ok(Added {
         slug: slug.clone(),
@@ -141,6 +143,40 @@ pub(super) fn install(
         notes,
         commit: None,
     })
+}
+
+/// Settings, then its own `install`; gives the settings that are missing.
+fn first_install(
+    change: &mut Change<'_>,
+    slug: &Slug,
+    plugin: &atelier_plugin::Plugin,
+    digest: &str,
+    context: &Context<'_>,
+) -> Result<Vec<String>> {
+    let root = change.writer.home.root();
+    let settings = [format!("values/{slug}.yaml"), format!("secrets/{slug}.yaml")];
+    let before = settings.clone().map(|path| root.join(path).exists());
+    context.at("configuring", slug.as_str())?;
+    let missing = context.hooks.configure(slug)?;
+    // What was typed belongs to this change: into its commit, or away with it.
+    for (path, existed) in settings.into_iter().zip(before) {
+        if root.join(&path).exists() {
+            change.record.puts.push((path, existed));
+        }
+    }
+    if !missing.is_empty() {
+        change.phase(Phase::Hooks, context)?;
+        return Ok(missing);
+    }
+    change.record.installed = plugin.lifecycle.install.is_some();
+    let note = installed_note(slug);
+    change.record.puts.push((note.clone(), root.join(&note).exists()));
+    change.phase(Phase::Hooks, context)?;
+    if change.record.installed {
+        context.hooks.install(slug)?;
+    }
+    files::replace(&root.join(note), digest.as_bytes(), 0o600)?;
+    Ok(missing)
 }
 
 /// Says that this machine ran the `install` of these files.

@@ -184,6 +184,14 @@ fn hook(
             runs: vec![format!("install: {line}")],
             ..Plan::default()
         })?;
+        let missing = context.hooks.configure(slug)?;
+        if !missing.is_empty() {
+            let names = missing.join(", ");
+            let note =
+                format!("its `install` waits for settings ({names}): atelier tool setup {slug}");
+            installed.notes.push(note);
+            return Ok(());
+        }
         context.at("hooks", slug.as_str())?;
         context.hooks.install(slug)?;
         installed.done.push("install".into());

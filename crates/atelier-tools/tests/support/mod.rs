@@ -39,6 +39,14 @@ impl Shell<'_> {
 }
 
 impl Hooks for Shell<'_> {
+    /// A plugin that requires `MISSING` never gets it; one that requires `ASKED` gets it as if somebody had typed it.
+    fn configure(&self, slug: &Slug) -> Result<Vec<String>> {
+        let plugin = atelier_plugin::Plugin::load(&self.0.plugin(slug))?;
+        if plugin.variable("ASKED").is_some() {
+            write(&self.0.values_file(slug), "ASKED: \"typed\"\n");
+        }
+        Ok(plugin.variable("MISSING").map(|v| v.name.clone()).into_iter().collect())
+    }
     fn install(&self, slug: &Slug) -> Result<()> {
         self.run(slug, "install", |p| p.lifecycle.install.clone())
     }
