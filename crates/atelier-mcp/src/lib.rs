@@ -27,5 +27,8 @@ pub use client::{
 pub use error::{McpError, Result};
 pub use limits::Limits;
 pub use oauth::{Consent, LoopbackConsent, OAuth, Registered, TokenStore};
-pub use server::{Context, HttpOptions, Manner, Table, Tool, serve, serve_http, serve_stdio};
+pub use server::{
+    Context, HttpBody, HttpOptions, HttpService, Manner, Table, Tool, serve, serve_http,
+    serve_stdio,
+};
 pub use target::Target;

@@ -9,6 +9,9 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use crate::error::{McpError, Result};
 use crate::mask::Masks;
 
+/// From this length on a value of a URL's query counts as a secret; shorter ones are versions and names.
+const LONG: usize = 12;
+
 /// A server, and the way to it.
 #[derive(Clone)]
 pub enum Target {
@@ -90,7 +93,18 @@ impl Target {
             // "Bearer TOKEN": the token alone is one as well.
             std::iter::once(value.as_str()).chain(value.split_once(' ').map(|(_, token)| token))
         });
-        Masks::new(secrets.iter().map(String::as_str).chain(words))
+        let secrets = secrets.iter().map(String::as_str).chain(words);
+        let url = self.url_secrets();
+        Masks::new(secrets.chain(url.iter().map(String::as_str)))
+    }
+
+    /// What of a URL may be a secret: its password, and long values of its query.
+    fn url_secrets(&self) -> Vec<String> {
+        let (Self::Http { url, .. } | Self::Sse { url, .. }) = self else { return Vec::new() };
+        let Ok(url) = Url::parse(url) else { return Vec::new() };
+        let values = url.query_pairs().map(|(_, value)| value.into_owned());
+        let long = values.filter(|value| value.len() >= LONG);
+        url.password().map(ToOwned::to_owned).into_iter().chain(long).collect()
     }
 }
 
@@ -136,6 +150,16 @@ mod tests {
     fn what_may_be_secret_is_in_no_name() {
         let target = Target::http("https://me:word@example.org/mcp?key=secret#x");
         assert_eq!(target.name(), "https://example.org/mcp");
+    }
+
+    #[test]
+    fn a_key_in_the_url_is_masked_as_a_header_is() {
+        let mut target = Target::http("https://me:pass-word@example.org/?key=0123456789abcdef&v=2");
+        if let Target::Http { headers, .. } = &mut target {
+            headers.insert("Authorization".to_owned(), "Bearer abc-def".to_owned());
+        }
+        let said = "key 0123456789abcdef, pass-word, abc-def, v 2";
+        assert_eq!(target.masks(&[]).clean(said), "key ***, ***, ***, v 2");
     }
 
     #[test]

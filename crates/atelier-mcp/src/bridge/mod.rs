@@ -179,18 +179,20 @@ impl Bridge {
             return Ok(());
         }
         match message.request_id() {
-            Some(id) => {
-                let streamable = self.streamable.clone();
-                let key = id.clone();
-                let task = self.tasks.spawn(async move {
-                    streamable.request(message).await;
-                    key
-                });
-                self.waiting.insert(id, task);
-            }
+            Some(id) => self.ask(id, message),
             None => self.streamable.notify(message).await,
         }
         Ok(())
+    }
+
+    /// Passes a request on, beside the others.
+    fn ask(&mut self, id: String, message: Message) {
+        let (streamable, key) = (self.streamable.clone(), id.clone());
+        let task = self.tasks.spawn(async move {
+            streamable.request(message).await;
+            key
+        });
+        self.waiting.insert(id, task);
     }
 
     async fn initialize(&mut self, message: Message) -> Result<()> {

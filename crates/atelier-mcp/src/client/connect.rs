@@ -160,12 +160,19 @@ impl Try<'_> {
         let handler = Handler { ask: self.options.ask.clone() };
         let began = Instant::now();
         let agreeing = handler.serve_with_lifecycle(transport, self.lifecycle());
-        let service = match tokio::time::timeout(limits.initialize, agreeing).await {
-            Ok(Ok(service)) => service,
-            Ok(Err(error)) => {
-                return Err(witness.explain_start(error, child.as_mut(), &self.masks).await);
+        let agreed = match tokio::time::timeout(limits.initialize, agreeing).await {
+            Ok(Ok(service)) => Ok(service),
+            Ok(Err(error)) => Err(witness.explain_start(error, child.as_mut(), &self.masks).await),
+            Err(_) => Err(witness.silent("initialize", limits.initialize).await),
+        };
+        let service = match agreed {
+            Ok(service) => service,
+            Err(error) => {
+                if let Some(child) = child {
+                    child.end().await;
+                }
+                return Err(error);
             }
-            Err(_) => return Err(witness.silent("initialize", limits.initialize).await),
         };
         let (masks, initialize) = (self.masks.clone(), began.elapsed());
         Ok(Client { service, child, witness, limits, masks, initialize, login })

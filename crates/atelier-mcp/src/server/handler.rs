@@ -128,6 +128,7 @@ impl ServerHandler for Handler {
             token: context.meta.get_progress_token(),
             cancelled: context.ct.clone(),
             client: context.client_info().map(|client| client.name),
+            head: context.extensions.get::<hyper::http::request::Parts>().cloned().map(Arc::new),
             peer: context.peer.clone(),
         };
         let arguments = Value::Object(request.arguments.unwrap_or_default());

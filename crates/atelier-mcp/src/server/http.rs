@@ -43,7 +43,8 @@ pub struct HttpOptions {
     pub origins: Vec<String>,
 }
 
-type Body = BoxBody<Bytes, Infallible>;
+/// What is answered.
+pub type HttpBody = BoxBody<Bytes, Infallible>;
 type Service = StreamableHttpService<Handler, LocalSessionManager>;
 
 /// Serves a table over HTTP, until `stop` is ready.
@@ -64,11 +65,7 @@ pub async fn serve_http(
             format!("{address} can be reached from elsewhere: an MCP server there needs a token");
         return Err(McpError::Target { why });
     }
-    let ending = CancellationToken::new();
-    let door = Arc::new(Door {
-        service: service(table, &options, &ending),
-        token: options.token.filter(|token| !token.is_empty()),
-    });
+    let door = Arc::new(HttpService::new(table, &options));
     let mut connections = JoinSet::new();
     tokio::pin!(stop);
     loop {
@@ -85,7 +82,7 @@ pub async fn serve_http(
         }
     }
     drop(listener);
-    ending.cancel();
+    door.end();
     let ended = async { while connections.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST, ended).await;
     connections.shutdown().await;
@@ -105,17 +102,26 @@ fn service(table: Table, options: &HttpOptions, ending: &CancellationToken) -> S
     StreamableHttpService::new(move || Ok(handler.clone()), Arc::default(), config)
 }
 
-/// What a request passes before it is served.
-struct Door {
+/// A table over HTTP for whoever has a server already, and sends it the requests for its path.
+///
+/// What that server knows of a request (who calls, for one), it says by an extension of the request, which tools find by
+/// [`Context::extension`](crate::Context::extension).
+pub struct HttpService {
     service: Service,
     token: Option<String>,
+    ending: CancellationToken,
 }
 
-async fn connection(stream: TcpStream, door: Arc<Door>) {
+async fn connection(stream: TcpStream, door: Arc<HttpService>) {
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let door = door.clone();
-        async move { Ok::<_, Infallible>(door.answer(request).await) }
+        async move {
+            Ok::<_, Infallible>(match request.uri().path() {
+                PATH => door.answer(request).await,
+                _ => plain(StatusCode::NOT_FOUND, "MCP is served at /mcp"),
+            })
+        }
     });
     // A client that breaks off is no failure of ours.
     let _ = hyper::server::conn::http1::Builder::new()
@@ -125,11 +131,21 @@ async fn connection(stream: TcpStream, door: Arc<Door>) {
         .await;
 }
 
-impl Door {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        if request.uri().path() != PATH {
-            return plain(StatusCode::NOT_FOUND, "MCP is served at /mcp");
-        }
+impl HttpService {
+    /// For these.
+    #[must_use]
+    pub fn new(table: Table, options: &HttpOptions) -> Self {
+        let ending = CancellationToken::new();
+        let token = options.token.clone().filter(|token| !token.is_empty());
+        Self { service: service(table, options, &ending), token, ending }
+    }
+
+    /// Answers a request, whatever its path.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<HttpBody>
+    where
+        B: hyper::body::Body + Send + 'static,
+        B::Error: std::fmt::Display,
+    {
         if !self.admits(&request) {
             let mut response = plain(StatusCode::UNAUTHORIZED, "a bearer token is needed");
             let scheme = hyper::header::HeaderValue::from_static("Bearer");
@@ -139,7 +155,12 @@ impl Door {
         self.service.handle(request).await
     }
 
-    fn admits(&self, request: &Request<Incoming>) -> bool {
+    /// Ends all sessions.
+    pub fn end(&self) {
+        self.ending.cancel();
+    }
+
+    fn admits<B>(&self, request: &Request<B>) -> bool {
         let Some(token) = &self.token else { return true };
         let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given = given.and_then(|value| value.split_once(' '));
@@ -156,7 +177,7 @@ fn same(given: &[u8], wanted: &[u8]) -> bool {
     pairs.fold(0, |differing, (a, b)| differing | (a ^ b)) == 0
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+fn plain(status: StatusCode, text: &'static str) -> Response<HttpBody> {
     let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())).boxed());
     *response.status_mut() = status;
     response

@@ -8,14 +8,16 @@ mod tool;
 
 use std::io;
 
-use rmcp::service::{QuitReason, ServiceExt};
+use rmcp::RoleServer;
+use rmcp::service::{QuitReason, RunningService, ServiceExt};
 use rmcp::transport::async_rw::AsyncRwTransport;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinError;
 
 use crate::error::{McpError, Result};
 use handler::Handler;
 
-pub use http::{HttpOptions, serve_http};
+pub use http::{HttpBody, HttpOptions, HttpService, serve_http};
 pub use tool::{Context, Manner, Table, Tool};
 
 /// Serves a table on standard input and output, until the client closes its side or `stop` is ready. A
@@ -58,18 +60,27 @@ where
         Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
         Err(error) => return Err(failed(crate::http::words(&error))),
     };
+    let ended = until(running, stop).await;
+    match ended {
+        Ok(QuitReason::JoinError(error)) | Err(error) => Err(failed(error.to_string())),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Waits for the end of a conversation, or ends it when it is time.
+async fn until(
+    running: RunningService<RoleServer, Handler>,
+    stop: impl Future<Output = ()>,
+) -> std::result::Result<QuitReason, JoinError> {
+    tokio::pin!(stop);
     let cancel = running.cancellation_token();
     let waiting = running.waiting();
     tokio::pin!(waiting);
-    let ended = tokio::select! {
+    tokio::select! {
         ended = &mut waiting => ended,
         () = &mut stop => {
             cancel.cancel();
             waiting.await
         }
-    };
-    match ended {
-        Ok(QuitReason::JoinError(error)) | Err(error) => Err(failed(error.to_string())),
-        Ok(_) => Ok(()),
     }
 }

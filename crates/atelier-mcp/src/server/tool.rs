@@ -151,6 +151,7 @@ pub struct Context {
     pub(super) token: Option<ProgressToken>,
     pub(super) cancelled: CancellationToken,
     pub(super) client: Option<String>,
+    pub(super) head: Option<Arc<hyper::http::request::Parts>>,
 }
 
 impl Context {
@@ -167,6 +168,12 @@ impl Context {
     /// Waits until the client wants the call no more. A moment later the call is dropped.
     pub async fn cancelled(&self) {
         self.cancelled.cancelled().await;
+    }
+
+    /// What whoever let the request in noted on it (an extension of the HTTP request).
+    #[must_use]
+    pub fn extension<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.head.as_ref()?.extensions.get::<T>().cloned()
     }
 
     /// What the client calls itself.

@@ -113,6 +113,22 @@ async fn answers_of_another_form_are_named() {
 }
 
 #[tokio::test]
+async fn one_without_initialize_is_spoken_to_without_it() {
+    let each = "
+if m['method'] == 'server/discover':
+  say(id=m['id'], result=dict(supportedVersions=['2026-07-28'], capabilities=dict(tools=dict()),
+    resultType='complete', ttlMs=0, cacheScope='private'))
+elif m['method'] == 'tools/list':
+  say(id=m['id'], result=dict(tools=[], resultType='complete', ttlMs=0, cacheScope='private'))
+elif 'id' in m: say(id=m['id'], error=dict(code=-32601, message='no such method'))";
+    let found = inspect(&python(each), &impatient()).await.unwrap();
+    assert_eq!((found.protocol.as_str(), found.server), ("2026-07-28", None));
+    let neither = python("say(id=m['id'], error=dict(code=-32601, message='no such method'))");
+    let error = fails(&neither, &impatient()).await;
+    assert_eq!(error.code(), "mcp.refused", "{error}");
+}
+
+#[tokio::test]
 async fn one_that_dies_in_a_call_or_takes_too_long_for_it() {
     let start = "if m['method'] == 'initialize': hello(m)\nelif m['method'] == 'tools/call':\n";
     let dies = python(&format!(

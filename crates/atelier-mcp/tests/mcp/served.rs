@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use atelier_api::Fault;
 use atelier_mcp::{
-    Client, ClientOptions, Handshake, HttpOptions, Table, Target, call, inspect, serve_http,
+    Client, ClientOptions, Handshake, HttpOptions, HttpService, Table, Target, Tool, call, inspect,
+    serve_http,
 };
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
@@ -172,6 +175,35 @@ async fn pages_of_the_web_and_other_names_are_refused() {
     assert_ne!(ask("origin", "http://localhost:6274").await.unwrap().status(), 403);
     let elsewhere = http.get(url.replace("/mcp", "/other")).send().await.unwrap();
     assert_eq!(elsewhere.status(), 404);
+}
+
+#[tokio::test]
+async fn a_server_that_is_there_already_says_who_calls() {
+    #[derive(Clone)]
+    struct Caller(&'static str);
+    let who = Tool::new("who", "Who calls.", serde_json::Map::new(), |_, context| async move {
+        let caller = context.extension::<Caller>().map(|caller| caller.0);
+        Ok(Value::from(caller.unwrap_or("nobody")))
+    });
+    let table = Table { name: "t".into(), tools: vec![who], ..Table::default() };
+    let service = HttpService::new(table, &HttpOptions::default());
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {}});
+    let params = json!({"name": "who", "arguments": {}, "_meta": meta});
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    let request = hyper::Request::post("http://localhost/anywhere")
+        .header("host", "localhost")
+        .header("content-type", "application/json")
+        .header("accept", "application/json, text/event-stream")
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", "tools/call")
+        .header("mcp-name", "who")
+        .extension(Caller("ada"))
+        .body(Full::new(Bytes::from(call.to_string())))
+        .unwrap();
+    let answer = service.answer(request).await.into_body().collect().await.unwrap().to_bytes();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.contains(r#""text":"ada""#), "{answer}");
 }
 
 #[tokio::test]
