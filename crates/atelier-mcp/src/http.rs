@@ -13,12 +13,17 @@ use crate::error::{McpError, Result};
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// How long a connection without work is used again. Node.js and uvicorn, which most servers run on, close theirs after
+/// five seconds; a message that meets the closing is lost, and must not be sent twice.
+const IDLE: Duration = Duration::from_secs(2);
+
 /// A client for the server at this address.
 pub(crate) fn client(for_server: &Url) -> Result<reqwest::Client> {
     let wrong = |e: String| McpError::Target { why: format!("the HTTP setup failed: {e}") };
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls().map_err(|e| wrong(e.to_string()))?)
         .connect_timeout(CONNECT)
+        .pool_idle_timeout(IDLE)
         .user_agent(concat!("atelier/", env!("CARGO_PKG_VERSION")))
         // Headers of the caller's go where the caller said, so that no redirect can fetch them.
         .redirect(Policy::none());

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use rmcp::model::CallToolResult;
 use rmcp::service::{ClientInitializeError, ServiceError};
-use rmcp::transport::streamable_http_client::{AuthRequiredError, InsufficientScopeError};
+use rmcp::transport::DynamicTransportError;
+use rmcp::transport::streamable_http_client::{
+    AuthRequiredError, InsufficientScopeError, StreamableHttpError,
+};
 use serde_json::Value;
 
 use crate::child::{Child, Tail};
@@ -16,6 +19,9 @@ use crate::mask::Masks;
 
 /// How long a dying program has to leave its exit status and its last words.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// What is said of a connection that ended by itself.
+const ENDED: &str = "it ended the connection";
 
 /// What there is to quote when a server fails.
 #[derive(Clone)]
@@ -55,12 +61,11 @@ impl Witness {
             ClientInitializeError::JsonRpcError(data) => {
                 McpError::Refused { step, code: data.code.0, message: masks.clean(&data.message) }
             }
-            ClientInitializeError::LegacyFallbackFailed { fallback, .. } => {
-                self.lost(step, masks.clean(&words(fallback.as_ref())), child).await
+            ClientInitializeError::TransportError { error, .. } => {
+                self.lost(step, masks.clean(&sent(error)), child).await
             }
-            ClientInitializeError::ConnectionClosed(_)
-            | ClientInitializeError::TransportError { .. } => {
-                self.lost(step, masks.clean(&words(&error)), child).await
+            ClientInitializeError::ConnectionClosed(_) => {
+                self.lost(step, ENDED.to_owned(), child).await
             }
             other => McpError::Protocol { step, why: masks.clean(&words(other)) },
         }
@@ -86,6 +91,10 @@ impl Witness {
             ServiceError::UnexpectedResponse => {
                 McpError::Protocol { step, why: "it has not the form that it must have".into() }
             }
+            ServiceError::TransportSend(error) => {
+                self.lost(step, masks.clean(&sent(error)), None).await
+            }
+            ServiceError::TransportClosed => self.lost(step, ENDED.to_owned(), None).await,
             other => self.lost(step, masks.clean(&words(other)), None).await,
         }
     }
@@ -128,6 +137,19 @@ impl Witness {
             false => said,
         }
     }
+}
+
+/// Why a message could not be sent. The SDK's own words are names of its types, and leave out the cause.
+fn sent(error: &DynamicTransportError) -> String {
+    type Streamable = StreamableHttpError<reqwest::Error>;
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error.error.as_ref());
+    while let Some(error) = next {
+        if let Some(StreamableHttpError::Client(cause)) = error.downcast_ref::<Streamable>() {
+            return words(cause);
+        }
+        next = error.source();
+    }
+    words(error.error.as_ref())
 }
 
 /// The challenge of a request that was refused for want of a permission.
