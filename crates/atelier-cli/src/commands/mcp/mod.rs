@@ -59,5 +59,6 @@ pub(crate) fn run(args: &McpArgs, context: &Context<'_>) -> Result<u8, Failure> 
         let options = HttpOptions { token, ..HttpOptions::default() };
         Ok(atelier_mcp::serve_http(table, listener, options, stop).await?)
     })?;
-    Ok(0)
+    // A thread may still wait for the client's next word.
+    std::process::exit(0)
 }

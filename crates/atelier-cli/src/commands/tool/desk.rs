@@ -11,11 +11,13 @@ use atelier_agents::{Places, Scope};
 use atelier_api::Problem;
 use atelier_config::{Layer, Settings};
 use atelier_mcp::Target;
-use atelier_plugin::Slug;
+use atelier_plugin::{Plugin, Slug};
 use atelier_tools::lifecycle::{self, Happening, Manner, Step};
+use atelier_tools::secrets::{self, Purpose};
 use atelier_tools::wire::Wiring;
 use atelier_tools::{Ask, Cancel, Home, Hooks, Limits, Plan, Progress, Result, ToolsError};
 
+use super::ask;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Paint, confirm};
@@ -169,10 +171,7 @@ impl Ask for Desk {
         }
         let _ = io::stderr().write_all(describe(plan).as_bytes());
         let question = format!("{} {}?", plan.action, plan.slug);
-        confirm(&question).map_err(|failure| match failure {
-            Failure::Problem(problem) => ToolsError::Usage(problem.detail),
-            _ => ToolsError::Declined(question),
-        })
+        confirm(&question).map_err(of_failure)
     }
 }
 
@@ -198,6 +197,19 @@ fn describe(plan: &Plan) -> String {
 }
 
 impl Hooks for Desk {
+    fn configure(&self, slug: &Slug) -> Result<Vec<String>> {
+        let plugin = Plugin::load(&self.home.plugin(slug))?;
+        let around = |name: &str| std::env::var(name).ok();
+        let now = secrets::resolve(&self.home, slug, &plugin, Purpose::Service, around)?;
+        if now.missing.is_empty() || self.quiet || !io::stdin().is_terminal() {
+            return Ok(now.missing);
+        }
+        let mut questions = secrets::questions(&self.home, slug, &plugin)?;
+        questions.retain(|question| now.missing.contains(&question.name));
+        let answers = ask::all(slug, &questions).map_err(of_failure)?;
+        let recipients = atelier_tools::verbs::recipients(&self.home)?;
+        Ok(secrets::apply(&self.home, slug, &plugin, &recipients, &answers)?.missing)
+    }
     fn install(&self, slug: &Slug) -> Result<()> {
         self.hook(slug, lifecycle::Verb::Install)
     }
@@ -240,10 +252,18 @@ fn of(report: lifecycle::Report) -> Result<()> {
     }
 }
 
+/// The failure of a question as one of the tools.
+fn of_failure(failure: Failure) -> ToolsError {
+    match failure {
+        Failure::Problem(problem) => of_problem(*problem),
+        _ => ToolsError::Declined("the question".to_owned()),
+    }
+}
+
 /// The failure of a part as one of the tools.
 fn of_problem(problem: Problem) -> ToolsError {
     let (exit, message, hints) = (problem.exit_code(), problem.detail, problem.hints);
-    ToolsError::Other { code: "tool.service", exit, message, hints }
+    ToolsError::Other { code: "tool.failed", exit, message, hints }
 }
 
 /// Set at the first Ctrl-C: the verb turns back and leaves nothing half-done. The second one ends at

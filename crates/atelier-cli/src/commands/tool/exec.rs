@@ -42,7 +42,8 @@ pub(crate) fn run(args: &ExecArgs, context: &Context<'_>) -> Result<u8, Failure>
             context.wait(async {
                 Ok(atelier_mcp::bridge_stdio(&target(&remote), &BridgeOptions::default()).await?)
             })?;
-            Ok(0)
+            // A thread may still wait for the agent's next word.
+            std::process::exit(0)
         }
     }
 }
