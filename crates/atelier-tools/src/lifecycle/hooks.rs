@@ -8,7 +8,7 @@ use super::process;
 use super::ready::Ready;
 use super::state::{Seen, State};
 use super::tool::{Kind, Manner, Tool};
-use crate::{Home, Slug};
+use crate::{Home, Hooks, Slug, ToolsError};
 
 /// Runs the plugin's `install` or `uninstall`, or the default of its kind. Whether there was something to
 /// run.
@@ -69,5 +69,65 @@ pub fn healthy(home: &Home, slug: &Slug, manner: &Manner<'_>) -> Result<()> {
         Some(health) => asker(home, &ready)?.ask(health).or_else(unwell),
         None if ready.tool.kind() == Kind::None || runs(home, slug, manner)? => Ok(()),
         None => unwell("it does not run".to_owned()),
+    }
+}
+
+/// What verbs that change the home call: commands and services as they are, and what takes a tool out of
+/// the agents, which is the caller's.
+pub struct ServiceHooks<'a> {
+    /// The home.
+    pub home: &'a Home,
+    /// How things are done.
+    pub manner: &'a Manner<'a>,
+    /// Takes a tool out of all agents; gives the names of those it was in.
+    pub unplug: &'a dyn Fn(&Slug) -> crate::Result<Vec<String>>,
+}
+
+impl ServiceHooks<'_> {
+    fn done(report: super::Report) -> crate::Result<()> {
+        let Some(problem) = report.tools.into_iter().find_map(|tool| tool.problem) else {
+            return Ok(());
+        };
+        let (exit, hints) = (problem.exit_code(), problem.hints);
+        Err(ToolsError::Other { code: "tool.service", exit, message: problem.detail, hints })
+    }
+}
+
+impl Hooks for ServiceHooks<'_> {
+    fn install(&self, slug: &Slug) -> crate::Result<()> {
+        hook(self.home, slug, Verb::Install, self.manner)?;
+        Ok(())
+    }
+
+    /// Nothing of its service is left afterwards: not its start at login, and no process.
+    fn uninstall(&self, slug: &Slug) -> crate::Result<()> {
+        hook(self.home, slug, Verb::Uninstall, self.manner)?;
+        super::unregister(slug, self.manner)?;
+        end_all(self.home, slug)?;
+        Ok(())
+    }
+
+    fn is_running(&self, slug: &Slug) -> bool {
+        runs(self.home, slug, self.manner).unwrap_or(false)
+    }
+
+    fn stop(&self, slug: &Slug) -> crate::Result<()> {
+        let slugs = std::slice::from_ref(slug);
+        Self::done(super::stop(self.home, slugs, &[], self.manner)?)
+    }
+
+    fn start(&self, slug: &Slug) -> crate::Result<()> {
+        let slugs = std::slice::from_ref(slug);
+        Self::done(super::start(self.home, slugs, self.manner)?)
+    }
+
+    fn health(&self, slug: &Slug) -> crate::Result<()> {
+        let ready = Ready::new(self.home, Tool::load(self.home, slug)?, self.manner)?;
+        super::operate::wait_until_well(self.home, &ready, self.manner)?;
+        Ok(())
+    }
+
+    fn unplug(&self, slug: &Slug) -> crate::Result<Vec<String>> {
+        (self.unplug)(slug)
     }
 }

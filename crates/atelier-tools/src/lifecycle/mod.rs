@@ -33,7 +33,7 @@ pub use environment::Environment;
 pub use error::{Error, Result, Taken};
 pub use exec::{Exec, Remote, Server, script, server};
 pub(crate) use exec::{find_script, interpreter};
-pub use hooks::{end_all, healthy, hook, runs};
+pub use hooks::{ServiceHooks, end_all, healthy, hook, runs};
 pub use keep::keep;
 pub use log::Tail;
 pub use login::{Registered, Starter, register, register_by, starter, unregister};

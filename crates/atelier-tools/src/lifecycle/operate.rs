@@ -172,7 +172,7 @@ fn start_one(home: &Home, ready: &Ready, manner: &Manner<'_>) -> Result<()> {
     Ok(())
 }
 
-fn wait_until_well(home: &Home, ready: &Ready, manner: &Manner<'_>) -> Result<()> {
+pub(crate) fn wait_until_well(home: &Home, ready: &Ready, manner: &Manner<'_>) -> Result<()> {
     let tool = &ready.tool;
     let log = match tool.kind() {
         Kind::Process => log_file(home, &tool.slug),
