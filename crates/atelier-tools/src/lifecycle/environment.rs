@@ -5,8 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::tool::{Kind, Manner, Tool};
-use crate::Home;
 use crate::secrets::{ATK_PLUGIN_DIR, TOOL_DIR, Value, Variables};
+use crate::{Home, shim};
 
 /// The tool that a process is of. Processes are found by it when nothing else is left of them.
 pub(crate) const TOOL: &str = "ATELIER_TOOL";
@@ -51,6 +51,9 @@ pub(crate) fn environment(
         (TOOL, OsStr::new(tool.slug.as_str())),
         (HOME, home.root().as_os_str()),
         (ROLE, OsStr::new(role)),
+        // For the shims, which call us.
+        ("ATELIER_BIN", manner.program.as_os_str()),
+        ("ATELIER_HOME", home.root().parent().unwrap_or(home.root()).as_os_str()),
     ] {
         all.insert(name.into(), value.to_owned());
     }
@@ -77,7 +80,8 @@ pub(crate) fn outside(manner: &Manner<'_>) -> Environment {
 fn with_shims(home: &Home, path: Option<&OsStr>) -> OsString {
     const USUAL: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let path = path.unwrap_or(OsStr::new(USUAL));
-    let shims = home.shims();
+    // Without them `npx` and `uvx` themselves are found, which run what is newest.
+    let shims = shim::write(home).unwrap_or_else(|_| home.shims());
     let rest = std::env::split_paths(path).filter(|one| *one != shims);
     let all = std::iter::once(shims.clone()).chain(rest);
     std::env::join_paths(all).unwrap_or_else(|_| path.to_owned())

@@ -79,6 +79,8 @@ pub struct ServiceHooks<'a> {
     pub home: &'a Home,
     /// How things are done.
     pub manner: &'a Manner<'a>,
+    /// Sees that its required settings have values; gives the names of those that have none.
+    pub configure: &'a dyn Fn(&Slug) -> crate::Result<Vec<String>>,
     /// Takes a tool out of all agents; gives the names of those it was in.
     pub unplug: &'a dyn Fn(&Slug) -> crate::Result<Vec<String>>,
 }
@@ -94,6 +96,10 @@ impl ServiceHooks<'_> {
 }
 
 impl Hooks for ServiceHooks<'_> {
+    fn configure(&self, slug: &Slug) -> crate::Result<Vec<String>> {
+        (self.configure)(slug)
+    }
+
     fn install(&self, slug: &Slug) -> crate::Result<()> {
         hook(self.home, slug, Verb::Install, self.manner)?;
         Ok(())

@@ -115,8 +115,8 @@ impl Wiring<'_> {
             line.problem = Some(error.problem());
             return line;
         }
-        if !can.note.is_empty() {
-            line.notes.push(can.note.to_owned());
+        if self.scope == Scope::Project && !can.note.is_empty() {
+            line.notes.push(format!("{}: {}", agent.title(), can.note));
         }
         if !variables.missing.is_empty() {
             let missing = variables.missing.join(", ");

@@ -12,7 +12,7 @@ use atelier_api::Problem;
 use atelier_config::{Layer, Settings};
 use atelier_mcp::Target;
 use atelier_plugin::{Plugin, Slug};
-use atelier_tools::lifecycle::{self, Happening, Manner, Step};
+use atelier_tools::lifecycle::{Happening, Manner, ServiceHooks, Step};
 use atelier_tools::secrets::{self, Purpose};
 use atelier_tools::wire::Wiring;
 use atelier_tools::{Ask, Cancel, Home, Hooks, Limits, Plan, Progress, Result, ToolsError};
@@ -196,8 +196,19 @@ fn describe(plan: &Plan) -> String {
     text
 }
 
-impl Hooks for Desk {
-    fn configure(&self, slug: &Slug) -> Result<Vec<String>> {
+impl Desk {
+    /// Calls a plugin's commands and services as they are.
+    fn hooks<T>(&self, call: impl FnOnce(&ServiceHooks<'_>) -> T) -> T {
+        let configure = |slug: &Slug| self.configured(slug);
+        let unplug = |slug: &Slug| self.wiring(Scope::User, false)?.unplug_everywhere(slug);
+        self.with_manner(|manner| {
+            let (configure, unplug) = (&configure, &unplug);
+            call(&ServiceHooks { home: &self.home, manner, configure, unplug })
+        })
+    }
+
+    /// Asks for required settings that have no value, where somebody can be asked.
+    fn configured(&self, slug: &Slug) -> Result<Vec<String>> {
         let plugin = Plugin::load(&self.home.plugin(slug))?;
         let around = |name: &str| std::env::var(name).ok();
         let now = secrets::resolve(&self.home, slug, &plugin, Purpose::Service, around)?;
@@ -210,45 +221,32 @@ impl Hooks for Desk {
         let recipients = atelier_tools::verbs::recipients(&self.home)?;
         Ok(secrets::apply(&self.home, slug, &plugin, &recipients, &answers)?.missing)
     }
+}
+
+impl Hooks for Desk {
+    fn configure(&self, slug: &Slug) -> Result<Vec<String>> {
+        self.hooks(|hooks| hooks.configure(slug))
+    }
     fn install(&self, slug: &Slug) -> Result<()> {
-        self.hook(slug, lifecycle::Verb::Install)
+        self.hooks(|hooks| hooks.install(slug))
     }
     fn uninstall(&self, slug: &Slug) -> Result<()> {
-        self.hook(slug, lifecycle::Verb::Uninstall)
+        self.hooks(|hooks| hooks.uninstall(slug))
     }
     fn is_running(&self, slug: &Slug) -> bool {
-        self.with_manner(|manner| lifecycle::runs(&self.home, slug, manner)).unwrap_or_default()
+        self.hooks(|hooks| hooks.is_running(slug))
     }
     fn stop(&self, slug: &Slug) -> Result<()> {
-        let slugs = std::slice::from_ref(slug);
-        let report =
-            self.with_manner(|manner| lifecycle::stop(&self.home, slugs, slugs, manner))?;
-        of(report)
+        self.hooks(|hooks| hooks.stop(slug))
     }
     fn start(&self, slug: &Slug) -> Result<()> {
-        let slugs = std::slice::from_ref(slug);
-        of(self.with_manner(|manner| lifecycle::start(&self.home, slugs, manner))?)
+        self.hooks(|hooks| hooks.start(slug))
     }
     fn health(&self, slug: &Slug) -> Result<()> {
-        Ok(self.with_manner(|manner| lifecycle::healthy(&self.home, slug, manner))?)
+        self.hooks(|hooks| hooks.health(slug))
     }
     fn unplug(&self, slug: &Slug) -> Result<Vec<String>> {
-        self.wiring(Scope::User, false)?.unplug_everywhere(slug)
-    }
-}
-
-impl Desk {
-    fn hook(&self, slug: &Slug, verb: lifecycle::Verb) -> Result<()> {
-        self.with_manner(|manner| lifecycle::hook(&self.home, slug, verb, manner))?;
-        Ok(())
-    }
-}
-
-/// The first failure of a report.
-fn of(report: lifecycle::Report) -> Result<()> {
-    match report.tools.into_iter().find_map(|outcome| outcome.problem) {
-        Some(problem) => Err(of_problem(problem)),
-        None => Ok(()),
+        self.hooks(|hooks| hooks.unplug(slug))
     }
 }
 
