@@ -29,4 +29,5 @@ mod support;
 mod system;
 mod template;
 mod token;
+mod tool;
 mod without_compose;
