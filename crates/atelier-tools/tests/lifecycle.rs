@@ -12,7 +12,7 @@ use std::process::Command;
 
 use atelier_api::Fault;
 use atelier_tools::Slug;
-use atelier_tools::lifecycle::{self, Became, Report, Server, Starter, State, Status, Verb};
+use atelier_tools::lifecycle::{self, Became, Report, Server, State, Status, Verb};
 use atelier_tools::secrets::{self, Answer, Secret};
 use lab::{Lab, free_port, wait_until};
 
@@ -386,12 +386,14 @@ fn verbs_that_change_the_home_leave_nothing_of_a_removed_service() {
     let slug = lab.tool("sleeper", &format!("{SLEEPER}{life}"));
     lab.with(|manner| {
         let unplug = |_: &Slug| Ok(vec!["codex".to_owned()]);
-        let hooks = lifecycle::ServiceHooks { home: &lab.home, manner, unplug: &unplug };
+        let (home, configure) = (&lab.home, &|_: &Slug| Ok(Vec::new()));
+        let hooks = lifecycle::ServiceHooks { home, manner, configure, unplug: &unplug };
         hooks.install(&slug).unwrap();
         hooks.start(&slug).unwrap();
         assert!(hooks.is_running(&slug));
         hooks.health(&slug).unwrap();
-        lifecycle::register_by(&lab.home, &slug, Starter::Systemd, manner).unwrap();
+        let by = lifecycle::Starter::Systemd;
+        lifecycle::register_by(&lab.home, &slug, by, manner).unwrap();
         hooks.uninstall(&slug).unwrap();
         assert!(!hooks.is_running(&slug));
         assert_eq!(hooks.unplug(&slug).unwrap(), ["codex"]);
