@@ -1,12 +1,15 @@
 //! Beside ATK itself (`tests/atk`): the same commands give the same, except for its defects.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 
 use super::{SPEAKER, Shed, all_text_below};
 use crate::support::Done;
 
-/// Runs ATK in the lab, without a terminal.
+/// Runs ATK in the lab. It asks for settings whether there is a terminal or not: each gets this answer.
+const ANSWERS: &[u8] = b"KEY\nid-1\n";
+
 fn atk(shed: &Shed, args: &[&str]) -> Done {
     let python = std::env::var_os("ATELIER_TEST_ATK")
         .expect("scripts/test installs ATK from PyPI (tests/atk) and sets ATELIER_TEST_ATK");
@@ -18,13 +21,17 @@ fn atk(shed: &Shed, args: &[&str]) -> Done {
         .current_dir(&shed.lab.project)
         .env("HOME", &home)
         .env("ATK_HOME", home.join(".atk"));
-    command.env("ATK_NONINTERACTIVE", "1").stdin(std::process::Stdio::null());
+    command.env("ATK_NONINTERACTIVE", "1").stdin(std::process::Stdio::piped());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     for role in ["AUTHOR", "COMMITTER"] {
         command
             .env(format!("GIT_{role}_NAME"), "t")
             .env(format!("GIT_{role}_EMAIL"), "t@example.org");
     }
-    Done::of(command.output().unwrap())
+    let mut child = command.spawn().unwrap();
+    // A command that asks nothing may have ended already.
+    let _ = child.stdin.take().unwrap().write_all(ANSWERS);
+    Done::of(child.wait_with_output().unwrap())
 }
 
 /// Both with the same plugin, from a folder.

@@ -7,6 +7,7 @@ mod services;
 mod walk;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -48,6 +49,8 @@ impl Shed {
             let file = folder.join(path);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(&file, text).unwrap();
+            let mode = if path.ends_with(".sh") { 0o755 } else { 0o644 };
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         }
         self.index();
         self.git(&["add", "-A"]);
@@ -98,7 +101,7 @@ const SPEAKER: [(&str, &str); 3] = [
         "plugin.yaml",
         "schema_version: '2026-08-20'\nname: Speaker One\ndescription: says who it is\nmaturity: verified\n\
          env_vars:\n  - {name: API_KEY, required: true, secret: true}\n  - {name: API_KEY_ID, default: id-1}\n\
-         mcp: {transport: stdio, command: python3, args: [$ATK_PLUGIN_DIR/server.py, '$API_KEY_ID'], env: [API_KEY]}\n",
+         mcp: {transport: stdio, command: python3, args: [$ATK_PLUGIN_DIR/server.py, '$API_KEY_ID'], env: [API_KEY, API_KEY_ID]}\n",
     ),
     ("server.py", include_str!("server.py")),
     ("SKILL.md", "# How to speak\n\nSay it twice.\n"),

@@ -20,12 +20,8 @@ fn published() -> (Shed, Vec<String>) {
         let files =
             [("plugin.yaml", plugin.as_str()), ("install.sh", script), ("uninstall.sh", script)];
         shed.publish(&name, &files);
-        for script in ["install.sh", "uninstall.sh"] {
-            shed.git(&["update-index", "--chmod=+x", &format!("plugins/{name}/{script}")]);
-        }
         names.push(name);
     }
-    shed.git(&["commit", "-q", "-m", "scripts"]);
     names.sort();
     shed.init();
     (shed, names)

@@ -5,6 +5,8 @@ use std::fs;
 
 use super::{SPEAKER, Shed, all_text_below};
 
+/// What a user has in an agent's file already.
+const MINE: &str = "{\n  \"mine\": 1\n}\n";
 const SECRET: &str = "s3cr3t-'\"${X} and\nmore";
 
 fn speaker() -> Shed {
@@ -31,7 +33,7 @@ fn a_tool_is_found_added_set_up_wired_used_and_removed() {
     for agent in [".claude", ".codex"] {
         fs::create_dir_all(shed.lab.user_home().join(agent)).unwrap();
     }
-    fs::write(shed.lab.user_home().join(".claude.json"), "{\"mine\": 1}").unwrap();
+    fs::write(shed.lab.user_home().join(".claude.json"), MINE).unwrap();
     let wired = shed.json(&["plug", "speaker-one", "--all"]);
     assert_eq!(wired.as_array().unwrap().len(), 2, "{wired}");
     let again = shed.json(&["plug", "speaker-one", "--all"]);
@@ -45,10 +47,7 @@ fn a_tool_is_found_added_set_up_wired_used_and_removed() {
     assert_eq!(found["server"]["tools"][0]["name"], "whoami", "{found}");
     shed.ok(&["remove", "speaker-one", "--yes"]);
     assert!(!skill.exists());
-    assert_eq!(
-        fs::read_to_string(shed.lab.user_home().join(".claude.json")).unwrap(),
-        "{\"mine\": 1}"
-    );
+    assert_eq!(fs::read_to_string(shed.lab.user_home().join(".claude.json")).unwrap(), MINE);
     let wanted = ["tool remove speaker-one", "tool setup speaker-one"];
     assert_eq!(&shed.commits()[..2], wanted);
 }

@@ -24,9 +24,9 @@ const LAYERS: &[&[&str]] = &[
         "atelier-agents",
         "atelier-mcp",
     ],
-    &["atelier-auth", "atelier-guest", "atelier-engine", "atelier-far"],
+    &["atelier-auth", "atelier-guest", "atelier-engine", "atelier-far", "atelier-tools"],
     &["atelier-vm", "atelier-ssh", "atelier-e2b"],
-    &["atelier-sandbox", "atelier-environment", "atelier-tools"],
+    &["atelier-sandbox", "atelier-environment", "atelier-toolrun"],
     &["atelier-run"],
     &["atelier-server", "atelier-client"],
     &["atelier-cli"],
@@ -48,13 +48,17 @@ const ONLY: &[(&str, &[&str])] = &[
             "atelier-mcp",
             "atelier-plugin",
             "atelier-tools",
+            "atelier-toolrun",
         ],
     ),
 ];
 
 /// Heavy dependencies with the crates that may name them.
 const OWNERS: &[(&str, &[&str])] = &[
-    ("sqlx", &["atelier-store", "atelier-auth", "atelier-sandbox", "atelier-run", "atelier-tools"]),
+    (
+        "sqlx",
+        &["atelier-store", "atelier-auth", "atelier-sandbox", "atelier-run", "atelier-toolrun"],
+    ),
     ("axum", &["atelier-server", "atelier-e2b"]),
     ("rustls", &["atelier-ingress", "atelier-image", "atelier-mcp", "atelier-tools"]),
     ("russh", &["atelier-ssh"]),
@@ -75,10 +79,11 @@ const OWNERS: &[(&str, &[&str])] = &[
             "atelier-plugin",
             "atelier-agents",
             "atelier-tools",
+            "atelier-toolrun",
         ],
     ),
     ("minisign-verify", &["atelier-tools"]),
-    ("age", &["atelier-tools"]),
+    ("age", &["atelier-toolrun"]),
 ];
 
 /// What is wrong with the arrows.

@@ -112,9 +112,9 @@ of_fault!(
     atelier_mcp::McpError,
     atelier_plugin::PluginError,
     atelier_tools::ToolsError,
-    atelier_tools::data::Error,
-    atelier_tools::lifecycle::Error,
-    atelier_tools::secrets::Error,
+    atelier_toolrun::data::Error,
+    atelier_toolrun::lifecycle::Error,
+    atelier_toolrun::secrets::Error,
 );
 
 /// A failed write to standard output.

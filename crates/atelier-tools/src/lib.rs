@@ -6,18 +6,14 @@
 //! another, and every verb returns a value.
 
 mod context;
-pub mod data;
 mod error;
 mod git;
 pub mod home;
 mod http;
-pub mod lifecycle;
 mod packages;
 mod process;
-pub mod secrets;
 mod source;
 pub mod verbs;
-pub mod wire;
 
 pub use context::{Always, Ask, Context, Hooks, Limits, NoHooks, Plan, Progress};
 pub use error::{Problem, Result, ToolsError};

@@ -19,7 +19,8 @@ pub(crate) fn parse(text: &str, wanted: &Wanted, folder: &Path) -> Result<Source
         return Ok(Source { kind, path: Some(path), ..Source::default() });
     }
     if text.starts_with(['-', '/', '.']) || text.chars().any(char::is_control) {
-        return Err(ToolsError::Usage(format!("there is nothing at `{text}`")));
+        let (what, name) = ("folder", text.to_owned());
+        return Err(ToolsError::Missing { what, name, known: Vec::new() });
     }
     match url(text) {
         Some(source) => source,

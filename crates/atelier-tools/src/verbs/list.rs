@@ -126,14 +126,6 @@ pub fn files(home: &Home, slug: &Slug) -> Result<Vec<String>> {
     Ok(Lock::read(home)?.tool(slug)?.files.keys().cloned().collect())
 }
 
-/// Whom secrets are encrypted to, besides this machine.
-///
-/// # Errors
-/// As [`ls`].
-pub fn recipients(home: &Home) -> Result<Vec<String>> {
-    Ok(Manifest::read(home)?.wanted().recipients.clone())
-}
-
 /// One tool.
 ///
 /// # Errors

@@ -3,8 +3,9 @@
 use atelier_api::{Fault, Problem};
 use atelier_mcp::{ClientOptions, Target};
 use atelier_plugin::Slug;
+use atelier_toolrun::lifecycle;
+use atelier_tools::Result;
 use atelier_tools::verbs::{self, AddOptions, RemoveOptions, UpgradeOptions};
-use atelier_tools::{Result, lifecycle};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::runtime::Handle;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 
 use atelier_plugin::Slug;
-use atelier_tools::secrets::{Answer, Question, Secret};
+use atelier_toolrun::secrets::{Answer, Question, Secret};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::failure::Failure;

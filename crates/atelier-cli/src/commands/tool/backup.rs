@@ -1,7 +1,7 @@
 //! `atelier tool backup`: a tool's data, saved; and what was saved before.
 
 use atelier_plugin::Slug;
-use atelier_tools::data::{self, Backup, Saved};
+use atelier_toolrun::data::{self, Backup, Saved};
 use atelier_tools::verbs;
 use clap::Args;
 use jiff::Timestamp;
@@ -94,7 +94,7 @@ fn with_data(desk: &Desk) -> Result<Vec<Slug>, Failure> {
 fn show(tool: &Slug, saved: &Saved) -> Result<(), Failure> {
     match &saved.backup {
         Some(backup) => {
-            print(format!("saved {tool}: {} ({})\n", backup.file.display(), size(backup.size)))?
+            print(format!("saved {tool}: {} ({})\n", backup.file.display(), size(backup.size)))?;
         }
         None => print(format!("{tool} saved its data by its own script\n"))?,
     }
@@ -116,7 +116,7 @@ fn list(desk: &Desk, tools: &[Slug], json: bool) -> Result<u8, Failure> {
     match all.is_empty() {
         true => note("no backups"),
         false => {
-            print(table(["TOOL", "BACKUP", "SIZE"], &all.iter().map(row).collect::<Vec<_>>()))?
+            print(table(["TOOL", "BACKUP", "SIZE"], &all.iter().map(row).collect::<Vec<_>>()))?;
         }
     }
     Ok(0)

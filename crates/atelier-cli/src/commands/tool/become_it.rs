@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use atelier_api::{ExitCode, Problem};
-use atelier_tools::lifecycle::Exec;
+use atelier_toolrun::lifecycle::Exec;
 
 use crate::failure::Failure;
 
@@ -23,7 +23,7 @@ fn failed(program: &Path, error: &io::Error) -> Failure {
 }
 
 /// Becomes the program; gives why it can't.
-pub(super) fn become_it(exec: Exec) -> Failure {
+pub(super) fn become_it(exec: &Exec) -> Failure {
     let mut command = Command::new(&exec.program);
     command.args(&exec.arguments).env_clear().envs(&exec.environment);
     if let Some(folder) = &exec.folder {

@@ -12,9 +12,10 @@ use atelier_api::Problem;
 use atelier_config::{Layer, Settings};
 use atelier_mcp::Target;
 use atelier_plugin::{Plugin, Slug};
-use atelier_tools::lifecycle::{Happening, Manner, ServiceHooks, Step};
-use atelier_tools::secrets::{self, Purpose};
-use atelier_tools::wire::Wiring;
+use atelier_toolrun::data;
+use atelier_toolrun::lifecycle::{Happening, Manner, ServiceHooks, Step};
+use atelier_toolrun::secrets::{self, Purpose};
+use atelier_toolrun::wire::Wiring;
 use atelier_tools::{Ask, Cancel, Home, Hooks, Limits, Plan, Progress, Result, ToolsError};
 
 use super::ask;
@@ -59,6 +60,12 @@ impl Desk {
         })
     }
 
+    /// Takes back what a backup or a restore that was killed left half.
+    pub(crate) fn recover(&self) -> Result<()> {
+        self.with_manner(|manner| data::recover(&self.home, manner))?;
+        Ok(())
+    }
+
     /// What the verbs that change what is installed are called with.
     pub(crate) fn context(&self) -> Changing<'_> {
         Changing { desk: self, progress: Box::new(|progress| self.say(progress.text)) }
@@ -85,7 +92,7 @@ impl Desk {
 
     /// What wires tools into agents.
     pub(crate) fn wiring(&self, scope: Scope, force: bool) -> Result<Wiring<'_>> {
-        let mut places = Places::here()?;
+        let mut places = Places::here().map_err(|error| ToolsError::of_part(&error))?;
         if scope == Scope::Project {
             let here =
                 std::env::current_dir().map_err(|e| ToolsError::file("found", ".".as_ref())(e))?;
@@ -102,6 +109,7 @@ impl Desk {
 
     /// The installed tools; those that a command named, when it named some.
     pub(crate) fn tools(&self, named: &[Slug]) -> Result<Vec<Slug>> {
+        self.recover()?;
         let installed = atelier_tools::verbs::installed(&self.home)?;
         if named.is_empty() {
             return Ok(installed);

@@ -2,7 +2,7 @@
 
 use atelier_agents::Scope;
 use atelier_api::ExitCode;
-use atelier_tools::lifecycle::{self, State};
+use atelier_toolrun::lifecycle::{self, State};
 use atelier_tools::verbs::{self, InstallOptions};
 use clap::Args;
 use schemars::JsonSchema;
@@ -57,10 +57,10 @@ fn show(check: &Check) -> Result<(), Failure> {
     print(format!("{mark} {:<20} {}\n", check.what, check.says))
 }
 
-fn check(what: impl ToString, wrong: Vec<String>) -> Check {
+fn check(what: &str, wrong: &[String]) -> Check {
     let ok = wrong.is_empty();
     let says = if ok { "as it should be".to_owned() } else { wrong.join("; ") };
-    Check { what: what.to_string(), ok, says }
+    Check { what: what.to_owned(), ok, says }
 }
 
 /// Files and packages are what the lock says.
@@ -85,14 +85,14 @@ fn packages(desk: &Desk, fix: bool) -> Result<Vec<Check>, Failure> {
                 Err(error) => found.push(error.to_string()),
             }
         }
-        checks.push(check(&slug, found));
+        checks.push(check(slug.as_str(), &found));
     }
     Ok(checks)
 }
 
 /// Required settings are there, and this machine can read the secret ones.
 fn settings(desk: &Desk) -> Result<Vec<Check>, Failure> {
-    use atelier_tools::secrets::{Purpose, resolve};
+    use atelier_toolrun::secrets::{Purpose, resolve};
     let mut checks = Vec::new();
     for slug in desk.tools(&[])? {
         let Ok(plugin) = atelier_plugin::Plugin::load(&desk.home.plugin(&slug)) else { continue };
@@ -105,7 +105,7 @@ fn settings(desk: &Desk) -> Result<Vec<Check>, Failure> {
                 vec![format!("{missing} missing: atelier tool setup {slug}")]
             }
         };
-        checks.push(check(format!("{slug} settings"), wrong));
+        checks.push(check(&format!("{slug} settings"), &wrong));
     }
     Ok(checks)
 }
@@ -117,7 +117,7 @@ fn services(desk: &Desk) -> Result<Vec<Check>, Failure> {
     let bad = |state: State| matches!(state, State::Partial | State::Unhealthy | State::Failed);
     let found = all.iter().filter(|status| bad(status.state)).map(|status| {
         let hint = format!("atelier tool logs {0}; atelier tool restart {0}", status.slug);
-        check(format!("{} service", status.slug), vec![hint])
+        check(&format!("{} service", status.slug), &[hint])
     });
     Ok(found.collect())
 }
@@ -129,6 +129,6 @@ fn agents(desk: &Desk, fix: bool) -> Result<Vec<Check>, Failure> {
     if fix {
         wiring.mend(&installed)?;
     }
-    let wrong = wiring.drift(&installed)?.into_iter().map(|drifted| drifted.says).collect();
-    Ok(vec![check("agents", wrong)])
+    let wrong: Vec<_> = wiring.drift(&installed)?.into_iter().map(|drifted| drifted.says).collect();
+    Ok(vec![check("agents", &wrong)])
 }

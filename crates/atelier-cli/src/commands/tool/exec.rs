@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use atelier_mcp::{BridgeOptions, Target};
 use atelier_plugin::{Slug, Transport};
-use atelier_tools::lifecycle::{self, Remote, Server};
+use atelier_toolrun::lifecycle::{self, Remote, Server};
 use clap::Args;
 
 use super::args::slug;
@@ -34,8 +34,8 @@ pub(crate) fn run(args: &ExecArgs, context: &Context<'_>) -> Result<u8, Failure>
         Server::Program(mut exec) => {
             exec.arguments.extend(args.args.iter().cloned());
             match exec.sandbox.take() {
-                Some(sandbox) => Err(become_it(sandboxed(&desk, &args.name, *exec, &sandbox)?)),
-                None => Err(become_it(*exec)),
+                Some(sandbox) => Err(become_it(&sandboxed(&desk, &args.name, *exec, &sandbox)?)),
+                None => Err(become_it(&exec)),
             }
         }
         Server::Remote(remote) => {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use atelier_tools::secrets;
+use atelier_toolrun::secrets;
 use atelier_tools::verbs::{self, ImportOptions, Kept};
 use clap::Args;
 

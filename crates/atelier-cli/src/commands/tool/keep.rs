@@ -3,7 +3,8 @@
 use std::io;
 
 use atelier_plugin::Slug;
-use atelier_tools::{Home, lifecycle};
+use atelier_toolrun::lifecycle;
+use atelier_tools::Home;
 use clap::Args;
 
 use super::args::slug;

@@ -3,7 +3,7 @@
 use std::io;
 
 use atelier_plugin::Slug;
-use atelier_tools::lifecycle;
+use atelier_toolrun::lifecycle;
 use clap::Args;
 
 use super::args::slug;

@@ -21,6 +21,7 @@ mod mcp;
 mod outdated;
 mod plug;
 mod profile;
+mod recipient;
 mod registry;
 mod remove;
 mod restart;
@@ -107,6 +108,9 @@ pub(crate) enum ToolCommand {
     /// List, add and remove registries
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
+    /// List, add and remove the machines that can read the secrets
+    #[command(subcommand)]
+    Recipient(recipient::RecipientCommand),
     /// List, make and use sets of tools
     #[command(subcommand)]
     Profile(profile::ProfileCommand),
@@ -149,6 +153,7 @@ impl ToolCommand {
             Self::ImportAtk(args) => args.json,
             Self::Registry(command) => command.json(),
             Self::Profile(command) => command.json(),
+            Self::Recipient(command) => command.json(),
             Self::Help(_)
             | Self::Logs(_)
             | Self::Run(_)
@@ -191,6 +196,7 @@ pub(crate) fn dispatch(command: &ToolCommand, context: &Context<'_>) -> Result<u
         ToolCommand::Sync(args) => sync::run(args, context),
         ToolCommand::Git(args) => git::run(args, context),
         ToolCommand::Registry(command) => registry::dispatch(command, context),
+        ToolCommand::Recipient(command) => recipient::dispatch(command, context),
         ToolCommand::Profile(command) => profile::dispatch(command, context),
         ToolCommand::ImportAtk(args) => import_atk::run(args, context),
         ToolCommand::Keep(args) => keep::run(args, context),

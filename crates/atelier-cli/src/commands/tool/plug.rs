@@ -2,7 +2,7 @@
 
 use atelier_agents::{Change, Outcome, Scope};
 use atelier_plugin::Slug;
-use atelier_tools::wire::Wired;
+use atelier_toolrun::wire::Wired;
 use clap::Args;
 
 use super::args::slug;

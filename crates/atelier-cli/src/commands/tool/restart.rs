@@ -1,7 +1,7 @@
 //! `atelier tool restart`: services end and come up again.
 
 use atelier_plugin::Slug;
-use atelier_tools::lifecycle;
+use atelier_toolrun::lifecycle;
 use clap::Args;
 
 use super::args::slug;

@@ -1,7 +1,7 @@
 //! `atelier tool restore`: saved data takes the present data's place.
 
 use atelier_plugin::Slug;
-use atelier_tools::data;
+use atelier_toolrun::data;
 use clap::Args;
 
 use super::args::slug;

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use atelier_plugin::Slug;
-use atelier_tools::lifecycle;
+use atelier_toolrun::lifecycle;
 use clap::Args;
 
 use super::args::slug;
@@ -32,5 +32,5 @@ pub(crate) fn run(args: &RunArgs, context: &Context<'_>) -> Result<u8, Failure> 
     let exec = desk.with_manner(|manner| {
         lifecycle::script(&desk.home, &args.name, &args.script, &args.args, manner)
     })?;
-    Err(become_it(exec))
+    Err(become_it(&exec))
 }

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use atelier_plugin::{Plugin, Sandbox, Slug};
-use atelier_tools::lifecycle::Exec;
+use atelier_toolrun::lifecycle::Exec;
 use atelier_tools::shim;
 
 use super::desk::Desk;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 
 use atelier_plugin::{Plugin, Slug};
-use atelier_tools::secrets::{self, Answer, Done, Given};
+use atelier_toolrun::secrets::{self, Answer, Done, Given};
 use atelier_tools::verbs;
 use clap::Args;
 

@@ -1,7 +1,7 @@
 //! `atelier tool show`: one tool, in full.
 
 use atelier_plugin::Slug;
-use atelier_tools::secrets::{self, Purpose};
+use atelier_toolrun::secrets::{self, Purpose};
 use atelier_tools::verbs::{self, Shown};
 use clap::Args;
 

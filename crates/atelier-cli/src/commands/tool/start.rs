@@ -1,7 +1,7 @@
 //! `atelier tool start`: services come up, what they need first.
 
 use atelier_plugin::Slug;
-use atelier_tools::lifecycle::{self, Became, Registered, Report};
+use atelier_toolrun::lifecycle::{self, Became, Registered, Report};
 use clap::Args;
 use serde::Serialize;
 

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use atelier_plugin::Slug;
-use atelier_tools::lifecycle::{self, State, Status};
+use atelier_toolrun::lifecycle::{self, State, Status};
 use clap::Args;
 
 use super::args::slug;

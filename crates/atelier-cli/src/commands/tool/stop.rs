@@ -1,7 +1,7 @@
 //! `atelier tool stop`: services end, in the reverse order.
 
 use atelier_plugin::Slug;
-use atelier_tools::lifecycle;
+use atelier_toolrun::lifecycle;
 use clap::Args;
 
 use super::args::slug;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use atelier_tools::lifecycle::{self, Happening, Manner};
+use atelier_toolrun::lifecycle::{self, Happening, Manner};
 use atelier_tools::{Home, Slug};
 
 /// What happened, as lines.

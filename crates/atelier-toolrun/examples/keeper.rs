@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
-use atelier_tools::lifecycle::{self, Manner};
-use atelier_tools::{Home, Slug, data};
+use atelier_toolrun::data;
+use atelier_toolrun::lifecycle::{self, Manner};
+use atelier_tools::{Home, Slug};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -68,8 +68,8 @@ pub(super) fn skill(home: &Home, tool: &Tool) -> Result<Option<Skill>> {
     let places = [home.custom(&tool.slug).join(SKILL), tool.folder.join(SKILL)];
     let Some(file) = places.iter().find(|file| file.is_file()) else { return Ok(None) };
     let text = read(file)?;
-    let skill = Skill::from_text(tool.slug.as_str(), &tool.plugin.description, &text)?;
-    Ok(Some(skill))
+    let skill = Skill::from_text(tool.slug.as_str(), &tool.plugin.description, &text);
+    skill.map(Some).map_err(super::of_agent)
 }
 
 fn read(file: &Path) -> Result<String> {

@@ -12,9 +12,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use atelier_api::Fault;
-use atelier_tools::data::{self, Restored, Saved};
-use atelier_tools::secrets::Keys;
-use atelier_tools::{Slug, lifecycle};
+use atelier_toolrun::data::{self, Restored, Saved};
+use atelier_toolrun::lifecycle;
+use atelier_toolrun::secrets::Keys;
+use atelier_tools::Slug;
 use jiff::Timestamp;
 use lab::{Lab, keeper, wait_until};
 

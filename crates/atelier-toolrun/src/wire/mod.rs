@@ -18,10 +18,10 @@ use crate::{Slug, ToolsError};
 pub use drift::{Drifted, Mended};
 pub use plug::{Wired, Wiring};
 
-impl From<AgentError> for ToolsError {
-    fn from(error: AgentError) -> Self {
-        Self::of_part(&error)
-    }
+/// The error of an agent's file as one of the tools.
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+fn of_agent(error: AgentError) -> ToolsError {
+    ToolsError::of_part(&error)
 }
 
 /// No agent is on this machine.

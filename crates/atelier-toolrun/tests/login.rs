@@ -8,8 +8,8 @@ use std::fs;
 use std::process::Command;
 
 use atelier_api::Fault;
+use atelier_toolrun::lifecycle::{self, Starter, Status};
 use atelier_tools::Slug;
-use atelier_tools::lifecycle::{self, Starter, Status};
 use lab::Lab;
 
 const SLEEPER: &str = "service: {type: process, command: [sleep, '1000']}\n";

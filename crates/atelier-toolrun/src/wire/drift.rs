@@ -4,7 +4,7 @@ use atelier_agents::{Agent, Drift, Kind, Scope, What};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Wiring;
+use super::{Wiring, of_agent};
 use crate::{Result, Slug};
 
 /// Something in an agent that is not as it was written, or that nobody needs.
@@ -48,7 +48,7 @@ impl Wiring<'_> {
         for Drifted { drift, says } in self.drift(installed)? {
             let mended = match drift.what {
                 What::Orphan => {
-                    self.open()?.withdraw(&drift.record, false).map(drop).map_err(Into::into)
+                    self.open()?.withdraw(&drift.record, false).map(drop).map_err(of_agent)
                 }
                 What::Missing => self.again(&drift, installed),
                 What::Changed | What::Unknown(_) => continue,
@@ -65,10 +65,11 @@ impl Wiring<'_> {
         match (tool, record.scope) {
             (Some(tool), Scope::User) => {
                 let user = Self { scope: Scope::User, ..self.clone() };
-                user.plug(std::slice::from_ref(tool), &[Agent::find(&record.agent)?]).map(drop)
+                let agent = Agent::find(&record.agent).map_err(of_agent)?;
+                user.plug(std::slice::from_ref(tool), &[agent]).map(drop)
             }
             // Which project it was in is not known here.
-            _ => Ok(self.open()?.forget(record)?),
+            _ => self.open()?.forget(record).map_err(of_agent),
         }
     }
 }

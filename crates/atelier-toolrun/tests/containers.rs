@@ -8,8 +8,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
+use atelier_toolrun::lifecycle::{self, Became, State, Status};
 use atelier_tools::Slug;
-use atelier_tools::lifecycle::{self, Became, State, Status};
 use lab::{Lab, free_port, wait_until};
 
 const IMAGE: &str = "atelier-tools-test:1";
@@ -201,11 +201,11 @@ fn a_volume_is_saved_and_brought_back() {
     };
     assert!(!container.is_empty());
     inside("mkdir /things/d; echo one > /things/d/x");
-    lab.with(|manner| atelier_tools::data::backup(&lab.home, &slug, &[], manner)).unwrap();
+    lab.with(|manner| atelier_toolrun::data::backup(&lab.home, &slug, &[], manner)).unwrap();
     assert_eq!(lab.look(&slug).state, State::Running);
     inside("echo two > /things/d/x; touch /things/more");
     let done =
-        lab.with(|manner| atelier_tools::data::restore(&lab.home, &slug, None, manner)).unwrap();
+        lab.with(|manner| atelier_toolrun::data::restore(&lab.home, &slug, None, manner)).unwrap();
     assert_eq!(done.restored, ["volume things"]);
     assert_eq!(lab.look(&slug).state, State::Running);
     assert_eq!(inside("cat /things/d/x; test -e /things/more || echo gone"), "one\ngone");

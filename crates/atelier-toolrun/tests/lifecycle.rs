@@ -11,9 +11,9 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use atelier_api::Fault;
+use atelier_toolrun::lifecycle::{self, Became, Report, Server, State, Status, Verb};
+use atelier_toolrun::secrets::{self, Answer, Secret};
 use atelier_tools::Slug;
-use atelier_tools::lifecycle::{self, Became, Report, Server, State, Status, Verb};
-use atelier_tools::secrets::{self, Answer, Secret};
 use lab::{Lab, free_port, wait_until};
 
 impl Lab {

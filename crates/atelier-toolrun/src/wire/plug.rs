@@ -5,7 +5,7 @@ use atelier_api::{Fault, Problem};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::entry;
+use super::{entry, of_agent};
 use crate::lifecycle::Tool;
 use crate::secrets::{Purpose, Variables, resolve};
 use crate::{Home, Result, Slug};
@@ -55,11 +55,11 @@ impl Wiring<'_> {
     /// When a name is no agent's, or no agent is here.
     pub fn agents(&self, names: &[&str]) -> Result<Vec<Agent>> {
         if !names.is_empty() {
-            return names.iter().map(|name| Ok(Agent::find(name)?)).collect();
+            return names.iter().map(|name| Agent::find(name).map_err(of_agent)).collect();
         }
         let mut here = Vec::new();
         for agent in Agent::all() {
-            if agent.probe(&self.places)?.installed {
+            if agent.probe(&self.places).map_err(of_agent)?.installed {
                 here.push(agent);
             }
         }
@@ -135,10 +135,11 @@ impl Wiring<'_> {
     ) -> Result<()> {
         let (can, scope) = (agent.can(), self.scope);
         if let Some(server) = entry::server(tool, variables, &can, scope, &self.program) {
-            line.server = Some(wiring.plug(agent, scope, &server, self.force)?);
+            line.server = Some(wiring.plug(agent, scope, &server, self.force).map_err(of_agent)?);
         }
         if let Some(skill) = entry::skill(self.home, tool)? {
-            line.skill = Some(wiring.plug_skill(agent, scope, &skill, self.force)?);
+            let done = wiring.plug_skill(agent, scope, &skill, self.force);
+            line.skill = Some(done.map_err(of_agent)?);
         }
         Ok(())
     }
@@ -170,8 +171,10 @@ impl Wiring<'_> {
         line: &mut Wired,
     ) -> Result<()> {
         let (scope, force) = (self.scope, self.force);
-        line.server = Some(wiring.unplug(agent, scope, slug.as_str(), force)?);
-        line.skill = Some(wiring.unplug_skill(agent, scope, slug.as_str(), force)?);
+        let server = wiring.unplug(agent, scope, slug.as_str(), force);
+        line.server = Some(server.map_err(of_agent)?);
+        let skill = wiring.unplug_skill(agent, scope, slug.as_str(), force);
+        line.skill = Some(skill.map_err(of_agent)?);
         Ok(())
     }
 
@@ -192,7 +195,7 @@ impl Wiring<'_> {
             }
         }
         match failure {
-            Some(error) => Err(error.into()),
+            Some(error) => Err(of_agent(error)),
             None => Ok(agents),
         }
     }
@@ -212,7 +215,8 @@ impl Wiring<'_> {
 
     pub(super) fn open(&self) -> Result<atelier_agents::Wiring> {
         let backups = self.home.local().join("agents");
-        Ok(atelier_agents::Wiring::open(self.places.clone(), &self.home.ledger_file(), &backups)?)
+        let ledger = self.home.ledger_file();
+        atelier_agents::Wiring::open(self.places.clone(), &ledger, &backups).map_err(of_agent)
     }
 
     fn line(&self, slug: &Slug, agent: Agent) -> Wired {

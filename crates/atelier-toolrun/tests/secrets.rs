@@ -9,7 +9,7 @@ use std::path::Path;
 
 use atelier_api::Fault;
 use atelier_plugin::Plugin;
-use atelier_tools::secrets::{
+use atelier_toolrun::secrets::{
     self, Answer, Error, Given, Keys, Origin, Purpose, Recipients, Secret, Settings,
 };
 use atelier_tools::{Home, Slug};
