@@ -23,7 +23,7 @@ fn inspector(shed: &Shed, args: &[&str]) -> Value {
         .unwrap_or_else(|e| panic!("{e}: {said}{}", String::from_utf8_lossy(&done.stderr)))
 }
 
-fn call(shed: &Shed, tool: &str, arguments: &[&str]) -> Value {
+pub(super) fn call(shed: &Shed, tool: &str, arguments: &[&str]) -> Value {
     let mut args = vec!["--method", "tools/call", "--tool-name", tool];
     for argument in arguments {
         args.extend(["--tool-arg", argument]);

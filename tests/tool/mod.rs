@@ -3,6 +3,7 @@
 mod atk;
 mod mcp;
 mod registry;
+mod sandbox;
 mod services;
 mod walk;
 

@@ -106,6 +106,12 @@ fn a_second_machine_has_the_same_from_a_clone() {
     );
     // The secrets came sealed, for a key that is not here.
     at_other(&["tool", "exec", "speaker-one"]).fails(8, &["API_KEY"]);
+    let key = at_other(&["tool", "recipient", "ls", "--json"]).stdout;
+    let key: serde_json::Value = serde_json::from_str(&key).unwrap();
+    shed.ok(&["recipient", "add", key[0]["key"].as_str().unwrap()]);
+    at_other(&["tool", "sync", "pull"]);
+    let said = at_other(&["tool", "mcp", "speaker-one", "--check"]);
+    assert!(said.stdout.contains("whoami"), "{}{}", said.stdout, said.stderr);
     fs::write(other.join("tools").join(file), "other").unwrap();
     at_other(&["tool", "install", "--all", "--frozen"]).fails(5, &["server.py"]);
 }

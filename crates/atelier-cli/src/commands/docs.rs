@@ -28,6 +28,8 @@ pub(crate) fn run(args: &DocsArgs, context: &Context<'_>) -> Result<u8, Failure>
         ("exit-codes.md", exit_codes()),
         ("environment-variables.md", env_vars::reference()),
         ("settings.md", settings()?),
+        ("plugin.schema.json", schema(&atelier_plugin::json_schema())?),
+        ("tools.schema.json", schema(&atelier_tools::home::json_schema())?),
     ];
     pages.extend(context.hooks.reference_pages());
     let write = || {
@@ -39,6 +41,11 @@ pub(crate) fn run(args: &DocsArgs, context: &Context<'_>) -> Result<u8, Failure>
         Failure::from(Problem::new("docs.failed", ExitCode::Failed, detail))
     })?;
     Ok(0)
+}
+
+fn schema(schema: &serde_json::Value) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(schema).map_err(std::io::Error::other)?;
+    Ok(text + "\n")
 }
 
 fn cli() -> String {

@@ -122,6 +122,12 @@ pub struct Wanted {
     pub tools: BTreeMap<Slug, Tool>,
 }
 
+/// The JSON Schema of `tools.yaml`, for editors and other programs.
+#[must_use]
+pub fn json_schema() -> Value {
+    schemars::schema_for!(Wanted).to_value()
+}
+
 /// `tools.yaml` with its text.
 #[derive(Debug, Clone)]
 pub struct Manifest {

@@ -15,7 +15,9 @@ pub use atelier_plugin::Slug;
 pub(crate) use change::{Change, refuse_foreign};
 pub(crate) use journal::Phase;
 pub use lockfile::{Lock, Locked, LockedFile, LockedPackage, PackageKind, Resolved, Unpinned};
-pub use manifest::{Kind, Manifest, PUBLIC_REGISTRY, Registry, Settings, Source, Tool, Wanted};
+pub use manifest::{
+    Kind, Manifest, PUBLIC_REGISTRY, Registry, Settings, Source, Tool, Wanted, json_schema,
+};
 pub(crate) use writer::{Writer, hold};
 
 /// The home of the tools: `$ATELIER_HOME/tools`, a git repository.

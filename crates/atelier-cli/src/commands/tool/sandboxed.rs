@@ -27,6 +27,7 @@ pub(super) fn sandboxed(
 ) -> Result<Exec, Failure> {
     let project = desk.home.packages(slug);
     let (plugin, copy) = (desk.home.plugin(slug), project.join("plugin"));
+    of_its_own(&project)?;
     mirror(desk, slug, &copy)?;
     let moved = |text: &OsStr| elsewhere(text, &plugin, &copy);
     let (program, arguments) = pinned(desk, slug, &exec)?;
@@ -94,6 +95,15 @@ fn elsewhere(text: &OsStr, plugin: &Path, copy: &Path) -> OsString {
         (Some(text), Some(plugin), Some(copy)) => text.replace(plugin, copy).into(),
         _ => text.to_owned(),
     }
+}
+
+/// Makes the folder a project: without a repository of its own it would be a part of the home's, and all
+/// of that would go into the sandbox.
+fn of_its_own(project: &Path) -> Result<(), Failure> {
+    let git = project.join(".git");
+    let made = ["objects", "refs"].iter().try_for_each(|name| fs::create_dir_all(git.join(name)));
+    let made = made.and_then(|()| fs::write(git.join("HEAD"), "ref: refs/heads/main\n"));
+    made.map_err(|error| Failure::of_file("written", &git, &error))
 }
 
 /// The plugin's files as the lock has them, beside its packages.

@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+// The homes and registries of the lower crate's tests.
+#[path = "../../atelier-tools/tests/support/mod.rs"]
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use atelier_api::Fault;
-use atelier_tools::secrets;
+use atelier_toolrun::secrets;
 use atelier_tools::verbs::{self, ImportOptions, Way};
 use atelier_tools::{Cancel, Context, Home, NoHooks, ToolsError};
 use support::*;
