@@ -98,12 +98,12 @@ pub(crate) fn run(args: &WiringArgs, context: &Context<'_>) -> Result<u8, Failur
     desk.tools(&args.names)?;
     let wiring = desk.wiring(args.scope(), args.force)?;
     let agents = wiring.agents(&args.agents.names())?;
-    finish(args, &wiring.plug(&args.names, &agents)?)
+    finish(args.json, &wiring.plug(&args.names, &agents)?)
 }
 
 /// Says what became of it. The exit code is that of the first failure.
-pub(super) fn finish(args: &WiringArgs, lines: &[Wired]) -> Result<u8, Failure> {
-    if args.json {
+pub(super) fn finish(json: bool, lines: &[Wired]) -> Result<u8, Failure> {
+    if json {
         print_json(&lines)?;
         return Ok(code(lines));
     }
@@ -115,7 +115,7 @@ fn code(lines: &[Wired]) -> u8 {
 }
 
 /// A line for each; failures and what is to be known on standard error.
-pub(super) fn show_all(lines: &[Wired]) -> Result<u8, Failure> {
+fn show_all(lines: &[Wired]) -> Result<u8, Failure> {
     lines.iter().try_for_each(show)?;
     let mut notes: Vec<_> = lines.iter().flat_map(|line| &line.notes).collect();
     notes.sort();

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::args::slug;
 use super::desk::Desk;
+use super::plug::finish;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{note, print, print_json, table};
@@ -39,6 +40,9 @@ pub(crate) struct CreateArgs {
     /// Its tools
     #[arg(value_name = "TOOL", value_parser = slug, required = true)]
     pub tools: Vec<Slug>,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `atelier tool profile use`.
@@ -46,6 +50,9 @@ pub(crate) struct CreateArgs {
 pub(crate) struct UseArgs {
     /// The profile; none: all tools again
     pub name: Option<String>,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl ProfileCommand {
@@ -53,7 +60,8 @@ impl ProfileCommand {
     pub(crate) const fn json(&self) -> bool {
         match self {
             Self::Ls(args) => args.json,
-            Self::Create(_) | Self::Use(_) => false,
+            Self::Create(args) => args.json,
+            Self::Use(args) => args.json,
         }
     }
 }
@@ -65,11 +73,15 @@ pub(crate) fn dispatch(command: &ProfileCommand, context: &Context<'_>) -> Resul
         ProfileCommand::Ls(args) => ls(&desk, args),
         ProfileCommand::Create(args) => {
             let tools: Vec<_> = args.tools.iter().map(ToString::to_string).collect();
-            verbs::profile_create(&desk.home, &args.name, &tools, &desk.context().get())?;
-            print(format!("{}: {}\n", args.name, tools.join(" ")))?;
+            let done =
+                verbs::profile_create(&desk.home, &args.name, &tools, &desk.context().get())?;
+            match args.json {
+                true => print_json(&done)?,
+                false => print(format!("{}: {}\n", args.name, tools.join(" ")))?,
+            }
             Ok(0)
         }
-        ProfileCommand::Use(args) => use_it(&desk, args.name.as_deref()),
+        ProfileCommand::Use(args) => use_it(&desk, args),
     }
 }
 
@@ -92,8 +104,8 @@ fn ls(desk: &Desk, args: &LsArgs) -> Result<u8, Failure> {
 }
 
 /// The agents that have any tool of ours get those of the profile, and lose the others.
-fn use_it(desk: &Desk, name: Option<&str>) -> Result<u8, Failure> {
-    verbs::profile_use(&desk.home, name, &desk.context().get())?;
+fn use_it(desk: &Desk, args: &UseArgs) -> Result<u8, Failure> {
+    verbs::profile_use(&desk.home, args.name.as_deref(), &desk.context().get())?;
     let rows = verbs::ls(&desk.home)?;
     let slugs = |active: bool| -> Vec<Slug> {
         rows.iter().filter(|row| row.active == active).map(|row| row.slug.clone()).collect()
@@ -104,11 +116,11 @@ fn use_it(desk: &Desk, name: Option<&str>) -> Result<u8, Failure> {
     wired.dedup();
     if wired.is_empty() {
         note("no agent has tools yet: atelier tool plug");
-        return Ok(0);
+        return finish(args.json, &[]);
     }
     let names: Vec<_> = wired.iter().map(String::as_str).collect();
     let agents = wiring.agents(&names)?;
     let mut lines = wiring.unplug(&slugs(false), &agents)?;
     lines.extend(wiring.plug(&wiring.pluggable(&slugs(true)), &agents)?);
-    super::plug::show_all(&lines)
+    finish(args.json, &lines)
 }

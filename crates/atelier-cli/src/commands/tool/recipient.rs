@@ -36,6 +36,9 @@ pub(crate) struct LsArgs {
 pub(crate) struct KeyArgs {
     /// The key, as `atelier tool recipient ls` on that machine says: age1…
     pub key: String,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// One machine.
@@ -51,7 +54,7 @@ impl RecipientCommand {
     pub(crate) const fn json(&self) -> bool {
         match self {
             Self::Ls(args) => args.json,
-            Self::Add(_) | Self::Remove(_) => false,
+            Self::Add(args) | Self::Remove(args) => args.json,
         }
     }
 }
@@ -64,16 +67,22 @@ pub(crate) fn dispatch(command: &RecipientCommand, context: &Context<'_>) -> Res
         RecipientCommand::Add(args) => {
             secrets::check_recipient(&args.key)?;
             change(&desk, &args.key, verbs::recipient_add)?;
-            print(format!("{} reads the secrets; `atelier tool sync` sends them\n", args.key))?;
-            Ok(0)
+            said(args, "reads the secrets; `atelier tool sync` sends them")
         }
         RecipientCommand::Remove(args) => {
             change(&desk, &args.key, verbs::recipient_remove)?;
-            print(format!("removed {}\n", args.key))?;
             note("git's history has what it could read: change those secrets themselves");
-            Ok(0)
+            said(args, "is sealed for no longer")
         }
     }
+}
+
+fn said(args: &KeyArgs, what: &str) -> Result<u8, Failure> {
+    match args.json {
+        true => print_json(&[&args.key])?,
+        false => print(format!("{} {what}\n", args.key))?,
+    }
+    Ok(0)
 }
 
 type Change =

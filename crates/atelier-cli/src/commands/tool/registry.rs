@@ -43,6 +43,9 @@ pub(crate) struct AddArgs {
     /// A minisign public key, or the file that has it; the registry's index must be signed with it
     #[arg(long, value_name = "KEY|FILE")]
     pub key: Option<String>,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `atelier tool registry remove`.
@@ -50,6 +53,9 @@ pub(crate) struct AddArgs {
 pub(crate) struct RemoveArgs {
     /// The registry
     pub name: String,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl RegistryCommand {
@@ -57,7 +63,8 @@ impl RegistryCommand {
     pub(crate) const fn json(&self) -> bool {
         match self {
             Self::Ls(args) => args.json,
-            Self::Add(_) | Self::Remove(_) => false,
+            Self::Add(args) => args.json,
+            Self::Remove(args) => args.json,
         }
     }
 }
@@ -70,7 +77,10 @@ pub(crate) fn dispatch(command: &RegistryCommand, context: &Context<'_>) -> Resu
         RegistryCommand::Add(args) => add(&desk, args),
         RegistryCommand::Remove(args) => {
             verbs::registry_remove(&desk.home, &args.name, &desk.context().get())?;
-            print(format!("removed {}\n", args.name))?;
+            match args.json {
+                true => print_json(&[&args.name])?,
+                false => print(format!("removed {}\n", args.name))?,
+            }
             Ok(0)
         }
     }
@@ -99,7 +109,13 @@ fn add(desk: &Desk, args: &AddArgs) -> Result<u8, Failure> {
         key: args.key.as_deref().map(key).transpose()?,
     };
     let known = verbs::registry_add(&desk.home, &registry, &desk.context().get())?;
-    print(format!("added {} with {} tools\n", args.name, known.tools.unwrap_or_default()))?;
+    match args.json {
+        true => print_json(&known)?,
+        false => {
+            let tools = known.tools.unwrap_or_default();
+            print(format!("added {} with {tools} tools\n", args.name))?;
+        }
+    }
     Ok(0)
 }
 

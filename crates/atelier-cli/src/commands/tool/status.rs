@@ -1,8 +1,9 @@
 //! `atelier tool status`: how the services are.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use atelier_plugin::Slug;
 use atelier_toolrun::lifecycle::{self, State, Status};
@@ -34,13 +35,15 @@ pub(crate) struct StatusArgs {
 /// Shows it.
 pub(crate) fn run(args: &StatusArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let desk = Desk::new(context, false, args.json)?;
+    let mut before = Before::default();
     loop {
         let tools = desk.tools(&args.names)?;
         let all = desk.with_manner(|manner| lifecycle::status(&desk.home, &tools, manner));
         match args.json {
             true => print_json(&all)?,
-            false => print(screen(args.watch, &all))?,
+            false => print(screen(args.watch, &all, &before))?,
         }
+        before = Before::of(&all);
         if !args.watch {
             return Ok(0);
         }
@@ -48,18 +51,41 @@ pub(crate) fn run(args: &StatusArgs, context: &Context<'_>) -> Result<u8, Failur
     }
 }
 
+/// The look before, from which the use of processors in between is told.
+#[derive(Default)]
+struct Before(BTreeMap<Slug, u64>, Option<Instant>);
+
+impl Before {
+    fn of(all: &[Status]) -> Self {
+        let used = all.iter().filter_map(|one| Some((one.slug.clone(), one.cpu?)));
+        Self(used.collect(), Some(Instant::now()))
+    }
+
+    /// Percent of one processor since then; at the first look, the seconds that it used so far.
+    fn cpu(&self, status: &Status) -> Option<String> {
+        let now = status.cpu?;
+        Some(match self.1.zip(self.0.get(&status.slug)) {
+            None => format!("{:.1}s", Duration::from_millis(now).as_secs_f64()),
+            Some((at, then)) => {
+                let used = Duration::from_millis(now.saturating_sub(*then)).as_secs_f64();
+                format!("{:.0}%", used / at.elapsed().as_secs_f64() * 100.0)
+            }
+        })
+    }
+}
+
 /// The table; at a terminal that watches, in place of the one before (ECMA-48: CUP and ED).
-fn screen(watch: bool, all: &[Status]) -> String {
+fn screen(watch: bool, all: &[Status], before: &Before) -> String {
     let begin = if watch && io::stdout().is_terminal() { "\x1b[H\x1b[J" } else { "" };
     if all.is_empty() {
         return format!("{begin}no tools; `atelier tool add` installs one\n");
     }
-    let rows: Vec<_> = all.iter().map(row).collect();
+    let rows: Vec<_> = all.iter().map(|status| row(status, before)).collect();
     let head = ["TOOL", "KIND", "STATE", "MEMORY", "CPU", "UP", "PORTS"];
     format!("{begin}{}", table(head, &rows))
 }
 
-fn row(status: &Status) -> [String; 7] {
+fn row(status: &Status, before: &Before) -> [String; 7] {
     let dash = || "-".to_owned();
     let ports: Vec<_> = status.ports.iter().map(|port| port.port.to_string()).collect();
     [
@@ -67,9 +93,7 @@ fn row(status: &Status) -> [String; 7] {
         word(&status.kind),
         state(status),
         status.memory.map_or_else(dash, size),
-        status
-            .cpu
-            .map_or_else(dash, |ms| format!("{:.1}s", Duration::from_millis(ms).as_secs_f64())),
+        before.cpu(status).unwrap_or_else(dash),
         status.since.map_or_else(dash, age),
         if ports.is_empty() { dash() } else { ports.join(" ") },
     ]

@@ -10,5 +10,5 @@ pub(crate) fn run(args: &WiringArgs, context: &Context<'_>) -> Result<u8, Failur
     let desk = Desk::new(context, false, args.json)?;
     let wiring = desk.wiring(args.scope(), args.force)?;
     let agents = wiring.agents(&args.agents.names())?;
-    finish(args, &wiring.unplug(&args.names, &agents)?)
+    finish(args.json, &wiring.unplug(&args.names, &agents)?)
 }
