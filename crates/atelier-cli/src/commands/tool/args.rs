@@ -2,6 +2,7 @@
 
 use atelier_api::Fault;
 use atelier_plugin::Slug;
+use clap::Args;
 
 /// The name of a tool, or what is wrong with it.
 pub(crate) fn slug(text: &str) -> Result<Slug, String> {
@@ -9,4 +10,15 @@ pub(crate) fn slug(text: &str) -> Result<Slug, String> {
         let hints: String = bad.hints().iter().map(|hint| format!("; {hint}")).collect();
         format!("{bad}{hints}")
     })
+}
+
+/// Some tools, or all of them.
+#[derive(Debug, Args)]
+pub(crate) struct SomeOrAll {
+    /// The tools
+    #[arg(value_name = "NAME", value_parser = slug, required_unless_present = "all")]
+    pub names: Vec<Slug>,
+    /// Every tool
+    #[arg(short, long, conflicts_with = "names")]
+    pub all: bool,
 }

@@ -6,7 +6,7 @@ use atelier_tools::verbs;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::args::slug;
+use super::args::SomeOrAll;
 use super::desk::Desk;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -26,12 +26,8 @@ second line into your crontab or a timer of systemd.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct BackupArgs {
-    /// The tools
-    #[arg(value_name = "NAME", value_parser = slug, required_unless_present = "all")]
-    pub names: Vec<Slug>,
-    /// Every tool that says what its data is
-    #[arg(short, long, conflicts_with = "names")]
-    pub all: bool,
+    #[command(flatten)]
+    pub tools: SomeOrAll,
     /// Afterwards, keep so many of each tool's backups
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub keep: Option<u32>,
@@ -52,9 +48,9 @@ pub(crate) struct BackupArgs {
 /// Saves, lists or verifies.
 pub(crate) fn run(args: &BackupArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let desk = Desk::new(context, false, args.json)?;
-    let tools = match args.all {
+    let tools = match args.tools.all {
         true => with_data(&desk)?,
-        false => desk.tools(&args.names)?,
+        false => desk.tools(&args.tools.names)?,
     };
     if args.list {
         return list(&desk, &tools, args.json);

@@ -1,10 +1,9 @@
 //! `atelier tool install`: everything as the lock says.
 
-use atelier_plugin::Slug;
 use atelier_tools::verbs::{self, InstallOptions};
 use clap::Args;
 
-use super::args::slug;
+use super::args::SomeOrAll;
 use super::desk::Desk;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -13,12 +12,8 @@ use crate::output::{note, print, print_json};
 /// Arguments of `atelier tool install`.
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
-    /// The tools
-    #[arg(value_name = "NAME", value_parser = slug, required_unless_present = "all")]
-    pub names: Vec<Slug>,
-    /// Every tool
-    #[arg(short, long, conflicts_with = "names")]
-    pub all: bool,
+    #[command(flatten)]
+    pub tools: SomeOrAll,
     /// Change nothing of the lock: a difference is an error
     #[arg(long)]
     pub frozen: bool,
@@ -37,7 +32,7 @@ pub(crate) struct InstallArgs {
 pub(crate) fn run(args: &InstallArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let desk = Desk::new(context, args.yes, args.json)?;
     let changing = desk.context();
-    let tools = args.names.iter().map(ToString::to_string).collect();
+    let tools = args.tools.names.iter().map(ToString::to_string).collect();
     let options = InstallOptions { tools, frozen: args.frozen, theirs: args.theirs };
     let all = verbs::install(&desk.home, &options, &changing.get())?;
     if args.json {

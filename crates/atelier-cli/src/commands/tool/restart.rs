@@ -1,10 +1,9 @@
 //! `atelier tool restart`: services end and come up again.
 
-use atelier_plugin::Slug;
 use atelier_toolrun::lifecycle;
 use clap::Args;
 
-use super::args::slug;
+use super::args::SomeOrAll;
 use super::desk::Desk;
 use super::start::show;
 use crate::context::Context;
@@ -14,12 +13,8 @@ use crate::output::print_json;
 /// Arguments of `atelier tool restart`.
 #[derive(Debug, Args)]
 pub(crate) struct RestartArgs {
-    /// The tools
-    #[arg(value_name = "NAME", value_parser = slug, required_unless_present = "all")]
-    pub names: Vec<Slug>,
-    /// Every tool
-    #[arg(short, long, conflicts_with = "names")]
-    pub all: bool,
+    #[command(flatten)]
+    pub tools: SomeOrAll,
     /// Write JSON
     #[arg(long)]
     pub json: bool,
@@ -28,7 +23,7 @@ pub(crate) struct RestartArgs {
 /// Restarts them.
 pub(crate) fn run(args: &RestartArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let desk = Desk::new(context, false, args.json)?;
-    let tools = desk.tools(&args.names)?;
+    let tools = desk.tools(&args.tools.names)?;
     let installed = desk.tools(&[])?;
     let report = desk.with_manner(|m| lifecycle::restart(&desk.home, &tools, &installed, m))?;
     if args.json {

@@ -8,7 +8,7 @@ use atelier_toolrun::secrets::{self, Answer, Done, Given};
 use atelier_tools::verbs;
 use clap::Args;
 
-use super::args::slug;
+use super::args::SomeOrAll;
 use super::ask;
 use super::desk::Desk;
 use crate::context::Context;
@@ -29,14 +29,10 @@ A secret's value is never an argument: every process of this machine could read 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct SetupArgs {
-    /// The tools
-    #[arg(value_name = "NAME", value_parser = slug, required_unless_present = "all")]
-    pub names: Vec<Slug>,
-    /// Every tool
-    #[arg(short, long, conflicts_with_all = ["names", "set"])]
-    pub all: bool,
+    #[command(flatten)]
+    pub tools: SomeOrAll,
     /// A setting: KEY=VALUE, KEY=@FILE, KEY=- (standard input), KEY (the variable of that name), KEY= (none)
-    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    #[arg(short, long, value_name = "KEY[=VALUE]", conflicts_with = "all")]
     pub set: Vec<String>,
     /// Write JSON
     #[arg(long)]
@@ -46,7 +42,7 @@ pub(crate) struct SetupArgs {
 /// Sets them up.
 pub(crate) fn run(args: &SetupArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let desk = Desk::new(context, false, args.json)?;
-    let tools = desk.tools(&args.names)?;
+    let tools = desk.tools(&args.tools.names)?;
     if !args.set.is_empty() && tools.len() != 1 {
         return Err(Failure::usage("--set is for one tool"));
     }

@@ -1,11 +1,10 @@
 //! `atelier tool start`: services come up, what they need first.
 
-use atelier_plugin::Slug;
 use atelier_toolrun::lifecycle::{self, Became, Registered, Report};
 use clap::Args;
 use serde::Serialize;
 
-use super::args::slug;
+use super::args::SomeOrAll;
 use super::desk::Desk;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -14,12 +13,8 @@ use crate::output::{note, print, print_json};
 /// Arguments of `atelier tool start`.
 #[derive(Debug, Args)]
 pub(crate) struct StartArgs {
-    /// The tools
-    #[arg(value_name = "NAME", value_parser = slug, required_unless_present = "all")]
-    pub names: Vec<Slug>,
-    /// Every tool
-    #[arg(short, long, conflicts_with = "names")]
-    pub all: bool,
+    #[command(flatten)]
+    pub tools: SomeOrAll,
     /// Start it after every login from now on; `stop --at-login` ends that
     #[arg(long)]
     pub at_login: bool,
@@ -40,11 +35,11 @@ struct Started {
 /// Starts them.
 pub(crate) fn run(args: &StartArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let desk = Desk::new(context, false, args.json)?;
-    let tools = desk.tools(&args.names)?;
+    let tools = desk.tools(&args.tools.names)?;
     let report = desk.with_manner(|manner| lifecycle::start(&desk.home, &tools, manner))?;
     let mut at_login = Vec::new();
     if args.at_login {
-        for tool in &args.names {
+        for tool in &args.tools.names {
             at_login.push(desk.with_manner(|m| lifecycle::register(&desk.home, tool, m))?);
         }
     }

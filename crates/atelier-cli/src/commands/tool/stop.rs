@@ -1,10 +1,9 @@
 //! `atelier tool stop`: services end, in the reverse order.
 
-use atelier_plugin::Slug;
 use atelier_toolrun::lifecycle;
 use clap::Args;
 
-use super::args::slug;
+use super::args::SomeOrAll;
 use super::desk::Desk;
 use super::start::show;
 use crate::context::Context;
@@ -14,12 +13,8 @@ use crate::output::print_json;
 /// Arguments of `atelier tool stop`.
 #[derive(Debug, Args)]
 pub(crate) struct StopArgs {
-    /// The tools
-    #[arg(value_name = "NAME", value_parser = slug, required_unless_present = "all")]
-    pub names: Vec<Slug>,
-    /// Every tool
-    #[arg(short, long, conflicts_with = "names")]
-    pub all: bool,
+    #[command(flatten)]
+    pub tools: SomeOrAll,
     /// And don't start it after a login any more
     #[arg(long)]
     pub at_login: bool,
@@ -31,7 +26,7 @@ pub(crate) struct StopArgs {
 /// Stops them.
 pub(crate) fn run(args: &StopArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let desk = Desk::new(context, false, args.json)?;
-    let tools = desk.tools(&args.names)?;
+    let tools = desk.tools(&args.tools.names)?;
     let installed = desk.tools(&[])?;
     let report = desk.with_manner(|m| lifecycle::stop(&desk.home, &tools, &installed, m))?;
     if args.at_login {

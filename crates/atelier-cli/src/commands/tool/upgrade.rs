@@ -4,7 +4,7 @@ use atelier_plugin::Slug;
 use atelier_tools::verbs::{self, Outcome, Prefer, UpgradeOptions, Upgraded};
 use clap::Args;
 
-use super::args::slug;
+use super::args::SomeOrAll;
 use super::desk::Desk;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -13,12 +13,8 @@ use crate::output::{note, print, print_json};
 /// Arguments of `atelier tool upgrade`.
 #[derive(Debug, Args)]
 pub(crate) struct UpgradeArgs {
-    /// The tools
-    #[arg(value_name = "NAME", value_parser = slug, required_unless_present = "all")]
-    pub names: Vec<Slug>,
-    /// Every tool
-    #[arg(short, long, conflicts_with = "names")]
-    pub all: bool,
+    #[command(flatten)]
+    pub tools: SomeOrAll,
     /// Go to this branch, tag, commit or range of versions
     #[arg(long, value_name = "REF", conflicts_with = "all")]
     pub to: Option<String>,
@@ -51,9 +47,9 @@ pub(crate) fn run(args: &UpgradeArgs, context: &Context<'_>) -> Result<u8, Failu
         let failed = result.as_ref().err().map(atelier_api::Fault::problem);
         Outcome { slug: name.to_string(), done: result.ok(), failed }
     };
-    let outcomes = match args.all {
+    let outcomes = match args.tools.all {
         true => verbs::upgrade_all(&desk.home, &options, &changing.get())?,
-        false => args.names.iter().map(one).collect(),
+        false => args.tools.names.iter().map(one).collect(),
     };
     finish(&outcomes, args.json)
 }
