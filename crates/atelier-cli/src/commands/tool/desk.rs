@@ -21,7 +21,7 @@ use atelier_tools::{Ask, Cancel, Home, Hooks, Limits, Plan, Progress, Result, To
 use super::ask;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Paint, confirm};
+use crate::output::{Paint, confirm, note};
 
 /// What every verb works with.
 pub(crate) struct Desk {
@@ -68,7 +68,7 @@ impl Desk {
 
     /// What the verbs that change what is installed are called with.
     pub(crate) fn context(&self) -> Changing<'_> {
-        Changing { desk: self, progress: Box::new(|progress| self.say(progress.text)) }
+        Changing { desk: self, progress: Box::new(|progress| self.went(&progress)) }
     }
 
     /// How services are dealt with.
@@ -133,6 +133,28 @@ impl Desk {
         self.cancel.is_cancelled()
     }
 
+    /// What a change of the home is doing. Its journal's steps are for those who look into it, not for
+    /// this terminal.
+    fn went(&self, progress: &Progress<'_>) {
+        const SHOWN: [&str; 9] = [
+            "fetching",
+            "locking",
+            "installing",
+            "stopping",
+            "starting",
+            "pulling",
+            "pushing",
+            "recovering",
+            "undoing",
+        ];
+        let Progress { phase, text } = progress;
+        match *phase {
+            "warning" => note(text),
+            phase if SHOWN.contains(&phase) => self.say(&format!("{phase} {text}")),
+            _ => {}
+        }
+    }
+
     fn tell(&self, happening: &Happening) {
         let text = happening.text.as_deref().unwrap_or_default();
         match happening.what {
@@ -188,7 +210,7 @@ fn describe(plan: &Plan) -> String {
     let paint = Paint::stderr();
     let mut text = format!("{} {}\n", paint.bold(&plan.slug), paint.dim(&plan.source));
     let mut part = |title: &str, lines: &[String]| {
-        for line in lines {
+        for line in lines.iter().filter(|line| !line.is_empty()) {
             text.push_str(&format!("  {title:<9} {line}\n"));
         }
     };
