@@ -72,8 +72,6 @@ pub(crate) struct WiringArgs {
     /// The tools
     #[arg(value_name = "NAME", value_parser = slug, required = true)]
     pub names: Vec<Slug>,
-    #[command(flatten)]
-    pub agents: AgentArgs,
     /// In the current project's files instead of your own
     #[arg(long)]
     pub project: bool,
@@ -83,6 +81,8 @@ pub(crate) struct WiringArgs {
     /// Write JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub agents: AgentArgs,
 }
 
 impl WiringArgs {
