@@ -14,6 +14,14 @@ pub struct OwnEngine {
     running: Option<Child>,
 }
 
+fn bridge() -> String {
+    format!("ate{}", std::process::id())
+}
+
+fn ip(args: &[&str]) {
+    assert!(Command::new("ip").args(args).status().unwrap().success(), "ip {args:?}");
+}
+
 impl OwnEngine {
     /// Starts one.
     pub fn start() -> Self {
@@ -32,6 +40,11 @@ impl OwnEngine {
             let mount = ["-t", "tmpfs", "-o", &options, "tmpfs", data.to_str().unwrap()];
             assert!(Command::new("mount").args(mount).status().unwrap().success());
         }
+        // Each test is a process: a part of its number makes the range its own.
+        let address = format!("198.19.{}.1/24", std::process::id() % 250);
+        ip(&["link", "add", &bridge(), "type", "bridge"]);
+        ip(&["address", "add", &address, "dev", &bridge()]);
+        ip(&["link", "set", &bridge(), "up"]);
         engine.go_on();
         engine
     }
@@ -49,9 +62,10 @@ impl OwnEngine {
     /// Starts it again.
     pub fn go_on(&mut self) {
         let path = self.folder.path();
-        // Its rules would be those of the engine that the other tests share.
+        // Its rules would be those of the engine that the other tests share. A bridge of its own, since an
+        // engine with `--bridge none` takes docker0 away from the others.
         let child = Command::new("dockerd")
-            .args(["--bridge", "none", "--iptables=false", "--ip6tables=false"])
+            .args(["--bridge", &bridge(), "--iptables=false", "--ip6tables=false"])
             .arg("--data-root")
             .arg(path.join("data"))
             .arg("--exec-root")
@@ -88,5 +102,6 @@ impl Drop for OwnEngine {
         self.stop();
         // What is left mounted there keeps the folder from being removed.
         let _ = Command::new("umount").arg("-lq").arg(self.data()).status();
+        let _ = Command::new("ip").args(["link", "delete", &bridge()]).status();
     }
 }
