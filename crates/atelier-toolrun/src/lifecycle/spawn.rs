@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use super::environment::Environment;
 use crate::secrets::Masker;
 
-/// Between two looks at a command that runs.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Between two looks at a command that runs: first so long, then twice as long each time up to the second.
+const PAUSE: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(20));
 /// As much of the end of an output as an error tells.
 const TOLD: usize = 4096;
 /// As many lines of it.
@@ -62,7 +62,7 @@ impl Line<'_> {
         let mut child = command.spawn()?;
         drop(command);
         let mut seen = Seen::new(self.log, self.masker)?;
-        let begun = Instant::now();
+        let (begun, mut pause) = (Instant::now(), PAUSE.0);
         let status = loop {
             let status = child.try_wait()?;
             seen.more(told)?;
@@ -73,8 +73,9 @@ impl Line<'_> {
                     child.wait()?;
                     return Ok(Ran { code: 124, said: "it gave no answer in time".to_owned() });
                 }
-                None => std::thread::sleep(PAUSE),
+                None => std::thread::sleep(pause),
             }
+            pause = PAUSE.1.min(pause * 2);
         };
         seen.rest(told)?;
         mask_file(self.log, self.masker)?;
