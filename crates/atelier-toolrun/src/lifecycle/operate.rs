@@ -89,7 +89,7 @@ pub fn start(home: &Home, slugs: &[Slug], manner: &Manner<'_>) -> Result<Report>
     let seen = state::Seen::now(home, &tools, manner);
     let mut report = Report::default();
     let mut ready = Vec::new();
-    let listening = Listening::now();
+    let listening = Listening::now(tools.iter().flat_map(|tool| &tool.plugin.ports));
     let mut hindered = false;
     for tool in tools {
         let slug = tool.slug.clone();

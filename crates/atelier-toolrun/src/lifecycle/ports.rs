@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Read;
 
 use atelier_plugin::Port;
 
@@ -19,12 +20,15 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    /// As it is now.
-    pub(crate) fn now() -> Self {
+    /// As it is now, as far as these ports ask for it: the kernel walks through all of a table for each
+    /// look into it.
+    pub(crate) fn now<'p>(ports: impl Iterator<Item = &'p Port>) -> Self {
+        let (udp, tcp): (Vec<_>, Vec<_>) = ports.map(key).partition(|(udp, _)| *udp);
         let mut sockets = HashMap::new();
-        for (file, udp) in [("tcp", false), ("tcp6", false), ("udp", true), ("udp6", true)] {
-            let text = fs::read_to_string(format!("/proc/net/{file}")).unwrap_or_default();
-            for line in text.lines().skip(1) {
+        let tables = [("tcp", false), ("tcp6", false), ("udp", true), ("udp6", true)];
+        let asked = |udp_table: bool| !(if udp_table { &udp } else { &tcp }).is_empty();
+        for (file, udp) in tables.into_iter().filter(|(_, udp)| asked(*udp)) {
+            for line in table(file).lines().skip(1) {
                 if let Some((port, socket)) = parse(line, udp) {
                     sockets.entry((udp, port)).or_insert(socket);
                 }
@@ -53,6 +57,15 @@ impl Listening {
         };
         ports.iter().filter_map(taken).collect()
     }
+}
+
+/// A table of the kernel's, in as few reads as it takes.
+fn table(file: &str) -> String {
+    let mut text = String::with_capacity(1 << 16);
+    let opened = fs::File::open(format!("/proc/net/{file}"));
+    // A kernel without IPv6 has no such table.
+    let _ = opened.and_then(|mut file| file.read_to_string(&mut text));
+    text
 }
 
 fn key(port: &Port) -> (bool, u16) {
@@ -95,13 +108,13 @@ mod tests {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(listener) = TcpListener::bind(address) else { continue };
             let own = port(listener.local_addr().unwrap().port());
-            let now = Listening::now();
+            let now = Listening::now([&own].into_iter());
             let (pid, words) = now.holder(&own).unwrap();
             assert_eq!(pid, i32::try_from(std::process::id()).ok());
             assert!(words.ends_with(&format!("(process {})", std::process::id())), "{words}");
             assert_eq!(now.taken(std::slice::from_ref(&own))[0].port, own.port);
             drop(listener);
-            assert!(Listening::now().holder(&own).is_none());
+            assert!(Listening::now([&own].into_iter()).holder(&own).is_none());
         }
     }
 }

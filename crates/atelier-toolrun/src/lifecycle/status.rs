@@ -80,8 +80,8 @@ pub fn status(home: &Home, slugs: &[Slug], manner: &Manner<'_>) -> Vec<Status> {
     let loaded: Vec<_> = slugs.iter().map(|slug| Tool::load(home, slug)).collect();
     let tools: Vec<Tool> = loaded.iter().flatten().cloned().collect();
     let seen = Seen::measured(home, &tools, manner);
-    let look =
-        Look { home, manner, seen, listening: Listening::now(), running: processes::running() };
+    let listening = Listening::now(tools.iter().flat_map(|tool| &tool.plugin.ports));
+    let look = Look { home, manner, seen, listening, running: processes::running() };
     // Health checks and the plugins' own `status` wait for others: all at once.
     std::thread::scope(|scope| {
         let look = &look;
