@@ -34,9 +34,9 @@ fn a_tool_is_found_added_set_up_wired_used_and_removed() {
         fs::create_dir_all(shed.lab.user_home().join(agent)).unwrap();
     }
     fs::write(shed.lab.user_home().join(".claude.json"), MINE).unwrap();
-    let wired = shed.json(&["plug", "speaker-one", "--all"]);
+    let wired = shed.json(&["plug", "speaker-one", "--claude", "--codex"]);
     assert_eq!(wired.as_array().unwrap().len(), 2, "{wired}");
-    let again = shed.json(&["plug", "speaker-one", "--all"]);
+    let again = shed.json(&["plug", "speaker-one", "--claude", "--codex"]);
     assert_eq!(again[0]["server"]["outcome"], "unchanged", "{again}");
     let skill = shed.lab.user_home().join(".claude/skills/speaker-one/SKILL.md");
     assert!(
@@ -145,6 +145,18 @@ fn bad_names_and_bad_files_end_with_what_is_wrong() {
     let home = fs::read_to_string(shed.tools().join("tools.yaml")).unwrap();
     fs::write(shed.tools().join("tools.yaml"), home + "tools: [\n").unwrap();
     shed.fails(&["ls"], 5, &["tools.yaml"]);
+}
+
+#[test]
+fn without_a_home_and_without_an_agent_one_is_told_what_to_do() {
+    let shed = Shed::new();
+    shed.fails(&["ls"], 8, &["no home of tools", "atelier tool init"]);
+    shed.fails(&["add", "notion", "--yes"], 8, &["atelier tool init"]);
+    let shed = speaker();
+    let mut plug = shed.lab.command(&["tool", "plug", "speaker-one"]);
+    // No agent's program is there, and this user has no agent's folder.
+    let done = crate::support::Done::of(plug.env("PATH", "/nonexistent").output().unwrap());
+    done.fails(8, &["none of these agents", "--claude"]);
 }
 
 #[test]

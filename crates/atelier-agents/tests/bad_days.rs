@@ -54,7 +54,7 @@ fn a_kill_at_any_moment_leaves_whole_files_and_a_ledger_that_is_true() {
 }
 
 #[test]
-#[ignore = "runs inside of the test above"]
+#[ignore = "not a test: the process that the one above starts"]
 fn the_run_that_is_killed() {
     let home = std::env::var_os("ATELIER_KILLED_HOME").unwrap();
     let home = Path::new(&home);
@@ -92,7 +92,7 @@ fn a_full_disk_loses_nothing() {
 }
 
 #[test]
-#[ignore = "runs inside of the test above"]
+#[ignore = "not a test: the process that the one above starts"]
 fn the_run_on_a_full_disk() {
     let home = std::env::var_os("ATELIER_FULL_HOME").unwrap();
     let home = Path::new(&home);

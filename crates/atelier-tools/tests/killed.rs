@@ -14,7 +14,7 @@ use support::*;
 
 /// Not a test: what the tests below run as another process, which kills itself at a phase.
 #[test]
-#[ignore = "run by the tests below"]
+#[ignore = "not a test: the process that the others kill"]
 fn child() {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let (verb, phase) = (variable("TEST_VERB"), variable("TEST_PHASE"));
