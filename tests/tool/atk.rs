@@ -68,14 +68,14 @@ fn atks_home_is_taken_over_with_its_settings_and_stays_as_it_is() {
     let shed = both();
     shed.ok(&["remove", "speaker-one", "--yes", "--purge"]);
     let env = shed.lab.user_home().join(".atk/plugins/speaker-one/.env");
-    fs::write(&env, "API_KEY='a b'\nAPI_KEY_ID=id-7\n").unwrap();
+    fs::write(&env, "API_KEY='s3cr3t of many words'\nAPI_KEY_ID=id-7\n").unwrap();
     let before = all_text_below(&shed.lab.user_home().join(".atk"));
     shed.ok(&["import-atk", "--yes"]);
     assert_eq!(all_text_below(&shed.lab.user_home().join(".atk")), before);
     let said = shed.json(&["mcp", "speaker-one", "--check"]);
     assert_eq!(said["server"]["server"], "speaker", "{said}");
     assert!(shed.ok(&["show", "speaker-one"]).contains("API_KEY_ID=id-7"));
-    assert!(!all_text_below(&shed.tools()).contains("a b"), "the secret is sealed");
+    assert!(!all_text_below(&shed.tools()).contains("s3cr3t of many words"), "the secret is sealed");
 }
 
 /// Defect 1: `remove` of a path that is no plugin deletes it.
