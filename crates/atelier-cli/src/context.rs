@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::env;
 use std::fs;
 use std::path::Path;
+use std::pin::{Pin, pin};
 
 use atelier_api::{ExitCode, HostPath, Operation, Problem};
 use atelier_client::{Client, ControlPlane, Endpoint, Starter};
@@ -92,11 +93,9 @@ impl<'a> Context<'a> {
         &self,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|e| {
-            Problem::new("system", ExitCode::Failed, format!("no event loop can be made: {e}"))
-        })?;
-        runtime.block_on(work)
+        let mut done = None;
+        run_here(pin!(async { done = Some(work.await) }))?;
+        done.unwrap_or_else(|| Err(no_loop("it ended before its work").into()))
     }
 
     /// A path of the user's as an absolute one. It need not be there.
@@ -134,4 +133,15 @@ fn token(home: &Home) -> Option<String> {
     let given = env::var(env_vars::TOKEN).ok().filter(|token| !token.is_empty());
     let token = given.or_else(|| fs::read_to_string(home.api_key()).ok())?;
     Some(token.trim().to_owned())
+}
+
+/// An event loop on this thread. Not generic: the loop is compiled once and not for each command.
+fn run_here(work: Pin<&mut dyn Future<Output = ()>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|e| no_loop(&e.to_string()))?.block_on(work);
+    Ok(())
+}
+
+fn no_loop(why: &str) -> Problem {
+    Problem::new("system", ExitCode::Failed, format!("no event loop can be made: {why}"))
 }

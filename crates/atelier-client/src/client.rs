@@ -78,22 +78,21 @@ impl Client {
     /// asked.
     pub async fn call<O: Operation>(&self, input: &O::Input) -> Result<O::Output, ClientError> {
         let request = request::request::<O>(input)?;
-        let builder = Request::builder().method(O::METHOD.as_str()).uri(&request.target);
+        request::output::<O>(&self.exchange(&request).await?)
+    }
+
+    /// Sends a request and gives the whole answer, when it says that all is well.
+    pub(crate) async fn exchange(&self, request: &request::Request) -> Result<Bytes, ClientError> {
+        let builder = Request::builder().method(request.method.as_str()).uri(&request.target);
         let builder = match request.body {
             Some(_) => builder.header(CONTENT_TYPE, "application/json"),
             None => builder,
         };
-        let body = Full::new(Bytes::from(request.body.unwrap_or_default()));
+        let body = Full::new(request.body.clone().unwrap_or_default());
         let builder = builder.header(ACCEPT, "application/json");
         let (sender, response) = self.send(builder, body).await?;
         let (status, body) = self.rest(sender, response).await?;
-        if !status.is_success() {
-            return Err(failure(status, &body));
-        }
-        // An operation without output may answer 204 with no body at all.
-        let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
-        serde_json::from_slice(body)
-            .map_err(|e| ClientError::Protocol(format!("the output of {}: {e}", O::NAME)))
+        if status.is_success() { Ok(body) } else { Err(failure(status, &body)) }
     }
 
     /// The rest of an answer; the connection is kept for the next call.

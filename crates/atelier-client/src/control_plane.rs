@@ -11,7 +11,7 @@ use atelier_guest::client::Guest;
 use tokio::time::{Instant, sleep};
 
 use crate::endpoint::Peer;
-use crate::{Client, ClientError, Endpoint, Events, Session, Starter, inside};
+use crate::{Client, ClientError, Endpoint, Events, Session, Starter, inside, request};
 
 /// How long a control plane of another version may take to go.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -85,7 +85,9 @@ impl<'a> ControlPlane<'a> {
     /// As [`Client::call`], and [`ClientError::Start`].
     pub async fn call<O: Operation>(&self, input: &O::Input) -> Result<O::Output, ClientError> {
         let again = O::EFFECT == Effect::Read;
-        self.through(again, async |client: &Client| client.call::<O>(input).await).await
+        let asked = request::request::<O>(input)?;
+        let answer = self.through(again, async |client: &Client| client.exchange(&asked).await);
+        request::output::<O>(&answer.await?)
     }
 
     /// Begins a session.

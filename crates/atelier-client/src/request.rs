@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use atelier_api::{API_ROOT, Operation};
+use atelier_api::{API_ROOT, Method, Operation};
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::ClientError;
@@ -10,25 +11,39 @@ use crate::ClientError;
 /// Path with query, and body.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request {
+    pub method: Method,
     pub target: String,
-    pub body: Option<Vec<u8>>,
+    pub body: Option<Bytes>,
 }
 
 /// The request that an operation's input makes.
 pub(crate) fn request<O: Operation>(input: &O::Input) -> Result<Request, ClientError> {
     let value = serde_json::to_value(input).map_err(|e| ClientError::Protocol(e.to_string()))?;
-    let mut fields = match value {
+    of(O::METHOD, O::PATH, value)
+}
+
+fn of(method: Method, path: &str, input: Value) -> Result<Request, ClientError> {
+    let mut fields = match input {
         Value::Object(fields) => fields,
         Value::Null => Map::new(),
-        _ => return Err(ClientError::Protocol(format!("the input of {} is no object", O::NAME))),
+        _ => return Err(ClientError::Protocol(format!("the input of {path} is no object"))),
     };
     let mut target = API_ROOT.to_owned();
-    fill(&mut target, O::PATH, &mut fields)?;
-    if O::METHOD.uses_query() {
+    fill(&mut target, path, &mut fields)?;
+    if method.uses_query() {
         query(&mut target, &fields);
-        return Ok(Request { target, body: None });
+        return Ok(Request { method, target, body: None });
     }
-    Ok(Request { target, body: Some(Value::Object(fields).to_string().into_bytes()) })
+    let body = Value::Object(fields).to_string();
+    Ok(Request { method, target, body: Some(body.into()) })
+}
+
+/// What an operation's answer says.
+pub(crate) fn output<O: Operation>(body: &[u8]) -> Result<O::Output, ClientError> {
+    // An operation without output may answer 204 with no body at all.
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body)
+        .map_err(|e| ClientError::Protocol(format!("the output of {}: {e}", O::NAME)))
 }
 
 /// Writes the path, with the fields that it names taken out of the input.

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use atelier_api::{Effect, ExitCode, Operation, Problem};
-use atelier_auth::Caller;
+use atelier_auth::{Caller, Entry};
 use tracing::Instrument;
 
 use crate::app::App;
@@ -40,24 +40,32 @@ pub(crate) async fn audited<T>(
     subject: &str,
     change: impl Future<Output = Result<T, Problem>>,
 ) -> Result<T, Problem> {
-    let entry = app.audit.begin(caller, action, subject).await.map_err(|error| {
+    let entry = begin(app, caller, action, subject).await?;
+    let result = change.await;
+    end(entry, caller, action, subject, result.as_ref().err()).await;
+    result
+}
+
+async fn begin(app: &App, caller: &Caller, action: &str, subject: &str) -> Result<Entry, Problem> {
+    app.audit.begin(caller, action, subject).await.map_err(|error| {
         Problem::new(
             "audit.unavailable",
             ExitCode::Failed,
             format!("{action} can't be audited, so it was not begun: {error}"),
         )
         .hint("check that ATELIER_HOME is writable and that its disk is not full")
-    })?;
-    let result = change.await;
-    match &result {
-        Ok(_) => {
+    })
+}
+
+async fn end(entry: Entry, caller: &Caller, action: &str, subject: &str, wrong: Option<&Problem>) {
+    match wrong {
+        None => {
             tracing::info!(action, subject, %caller, "done");
             entry.end("ok").await;
         }
-        Err(problem) => {
+        Some(problem) => {
             tracing::warn!(action, subject, %caller, code = problem.code, detail = problem.detail, "failed");
             entry.end(&problem.code).await;
         }
     }
-    result
 }

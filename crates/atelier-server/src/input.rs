@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 use std::collections::HashMap;
 
 use atelier_api::{ExitCode, Operation, Problem};
-use schemars::schema_for;
+use schemars::{Schema, schema_for};
 use serde_json::{Map, Value};
 
 /// The input, or what is wrong with it (`request.invalid`).
@@ -13,25 +13,40 @@ pub(crate) fn assemble<O: Operation>(
     query: Vec<(String, String)>,
     body: &[u8],
 ) -> Result<O::Input, Problem> {
-    let bad = |detail: String| Problem::new("request.invalid", ExitCode::Usage, detail);
+    let fields = fields(O::NAME, || schema_for!(O::Input), path, query, body)?;
+    serde_json::from_value(Value::Object(fields))
+        .map_err(|e| bad(format!("the input of {} is not valid: {e}", O::NAME)))
+}
+
+fn bad(detail: String) -> Problem {
+    Problem::new("request.invalid", ExitCode::Usage, detail)
+}
+
+/// All that came, in one object.
+fn fields(
+    operation: &str,
+    schema: fn() -> Schema,
+    path: HashMap<String, String>,
+    query: Vec<(String, String)>,
+    body: &[u8],
+) -> Result<Map<String, Value>, Problem> {
     let mut fields = match body {
         [] => Map::new(),
         bytes => serde_json::from_slice(bytes).map_err(|e| {
-            bad(format!("the body is not the JSON object that {} takes: {e}", O::NAME))
+            bad(format!("the body is not the JSON object that {operation} takes: {e}"))
         })?,
     };
     // What travels in the path is not the body's to say.
     fields.retain(|name, _| !path.contains_key(name));
     // Making the schema takes longer than most calls, so it is made for texts only.
-    let schema = LazyCell::new(|| schema_for!(O::Input));
+    let schema = LazyCell::new(schema);
     for (name, text) in query.into_iter().filter(|(name, _)| !path.contains_key(name)) {
         add(&mut fields, schema.as_value(), name, text);
     }
     for (name, text) in path {
         add(&mut fields, schema.as_value(), name, text);
     }
-    serde_json::from_value(Value::Object(fields))
-        .map_err(|e| bad(format!("the input of {} is not valid: {e}", O::NAME)))
+    Ok(fields)
 }
 
 /// Adds one query parameter as the type that the schema gives it; a name that comes again makes a

@@ -122,13 +122,28 @@ impl Visitor for Writer {
     fn visit<O: Operation>(&mut self) {
         let output = self.reference::<O::Output>();
         let input = self.schemas.root_schema_for::<O::Input>().to_value();
-        let in_path = |name: &str| O::PATH.contains(&format!("{{{name}}}"));
+        let operation = json!({
+            "operationId": O::NAME,
+            "summary": O::SUMMARY.trim(),
+            "responses": {
+                "200": { "description": "Done.", "content": { "application/json": { "schema": output } } },
+                "default": { "$ref": "#/components/responses/Problem" }
+            }
+        });
+        self.operation(O::METHOD, O::PATH, input, operation);
+    }
+}
+
+impl Writer {
+    /// Adds an operation, with its input as parameters and body.
+    fn operation(&mut self, method: Method, path: &str, input: Value, mut operation: Value) {
+        let in_path = |name: &str| path.contains(&format!("{{{name}}}"));
         let required: Vec<&str> =
             input["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let properties = input["properties"].as_object().cloned().unwrap_or_default();
         let parameters: Vec<Value> = properties
             .iter()
-            .filter(|(name, _)| O::METHOD.uses_query() || in_path(name))
+            .filter(|(name, _)| method.uses_query() || in_path(name))
             .map(|(name, schema)| {
                 json!({
                     "name": name,
@@ -138,16 +153,8 @@ impl Visitor for Writer {
                 })
             })
             .collect();
-        let mut operation = json!({
-            "operationId": O::NAME,
-            "summary": O::SUMMARY.trim(),
-            "parameters": parameters,
-            "responses": {
-                "200": { "description": "Done.", "content": { "application/json": { "schema": output } } },
-                "default": { "$ref": "#/components/responses/Problem" }
-            }
-        });
-        if O::METHOD == Method::Post {
+        operation["parameters"] = parameters.into();
+        if method == Method::Post {
             let mut body = input;
             body.as_object_mut()
                 .map(|b| (b.remove("$schema"), b.remove("title"), b.remove("components")));
@@ -155,7 +162,7 @@ impl Visitor for Writer {
             operation["requestBody"] =
                 json!({ "content": { "application/json": { "schema": body } } });
         }
-        self.add(&format!("{API_ROOT}{}", O::PATH), O::METHOD.as_str(), operation);
+        self.add(&format!("{API_ROOT}{path}"), method.as_str(), operation);
     }
 }
 

@@ -37,8 +37,8 @@ use atelier_api::{API_ROOT, ExitCode, Method, Operation, Problem};
 use atelier_auth::Caller;
 use axum::body::Bytes;
 use axum::extract::{Extension, Path, Query, State};
-use axum::response::IntoResponse;
-use axum::routing::MethodFilter;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter};
 use axum::{Json, Router};
 
 use crate::app::App;
@@ -81,6 +81,46 @@ pub(crate) async fn call<O: Operation>(
     let unbound = || Problem::new("internal", ExitCode::Failed, format!("{} is unbound", O::NAME));
     let service = service.ok_or_else(unbound)?;
     dispatch::<O, _>(app, caller, input, |input| (service.0)(app.clone(), input)).await
+}
+
+/// What a request carries: the caller, and where an operation's input may stand.
+struct Asked {
+    caller: Caller,
+    path: HashMap<String, String>,
+    query: Vec<(String, String)>,
+    body: Bytes,
+}
+
+type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// One route. Not generic, so that the router's machinery is compiled once and not for each operation.
+fn route(method: Method, answer: fn(Arc<App>, Asked) -> Answering) -> MethodRouter<Arc<App>> {
+    let filter = match method {
+        Method::Get => MethodFilter::GET,
+        Method::Post => MethodFilter::POST,
+        Method::Delete => MethodFilter::DELETE,
+    };
+    let handler =
+        move |State(app): State<Arc<App>>,
+              Extension(caller): Extension<Caller>,
+              Path(path): Path<HashMap<String, String>>,
+              Query(query): Query<Vec<(String, String)>>,
+              body: Bytes| answer(app, Asked { caller, path, query, body });
+    axum::routing::on(filter, handler)
+}
+
+/// Answers a request for an operation.
+fn answer<O: Operation>(app: Arc<App>, asked: Asked) -> Answering {
+    Box::pin(async move {
+        let answer = match assemble::<O>(asked.path, asked.query, &asked.body) {
+            Ok(input) => call::<O>(&app, &asked.caller, input).await,
+            Err(wrong) => Err(wrong),
+        };
+        match answer {
+            Ok(output) => Json(output).into_response(),
+            Err(failed) => problem(&failed).into_response(),
+        }
+    })
 }
 
 /// Every operation with what does it.
@@ -201,28 +241,9 @@ impl Table {
         O: Operation,
         F: Future<Output = Result<O::Output, Problem>> + Send + 'static,
     {
-        let handler = move |State(app): State<Arc<App>>,
-                            Extension(caller): Extension<Caller>,
-                            Path(path): Path<HashMap<String, String>>,
-                            Query(query): Query<Vec<(String, String)>>,
-                            body: Bytes| async move {
-            let answer = match assemble::<O>(path, query, &body) {
-                Ok(input) => call::<O>(&app, &caller, input).await,
-                Err(wrong) => Err(wrong),
-            };
-            match answer {
-                Ok(output) => Json(output).into_response(),
-                Err(failed) => problem(&failed).into_response(),
-            }
-        };
-        let filter = match O::METHOD {
-            Method::Get => MethodFilter::GET,
-            Method::Post => MethodFilter::POST,
-            Method::Delete => MethodFilter::DELETE,
-        };
         let path = format!("{API_ROOT}{}", O::PATH);
         let router = std::mem::take(&mut self.router);
-        self.router = router.route(&path, axum::routing::on(filter, handler));
+        self.router = router.route(&path, route(O::METHOD, answer::<O>));
         let service = Service::<O>(Box::new(move |app, input| Box::pin(serve(app, input))));
         self.services.insert(O::NAME, Box::new(service));
     }

@@ -25,6 +25,7 @@ mod view;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use atelier_api::sandbox::MetricsSample;
@@ -206,6 +207,8 @@ impl Fleet {
         &self,
         work: impl Future<Output = Result<T, Problem>> + Send + 'static,
     ) -> Result<T, Problem> {
+        // Boxed, so that a task's machinery is compiled once for a type of answer.
+        let work: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(work);
         tokio::spawn(work).await.unwrap_or_else(|e| Err(broken(&e)))
     }
 
