@@ -75,7 +75,10 @@ fn atks_home_is_taken_over_with_its_settings_and_stays_as_it_is() {
     let said = shed.json(&["mcp", "speaker-one", "--check"]);
     assert_eq!(said["server"]["server"], "speaker", "{said}");
     assert!(shed.ok(&["show", "speaker-one"]).contains("API_KEY_ID=id-7"));
-    assert!(!all_text_below(&shed.tools()).contains("s3cr3t of many words"), "the secret is sealed");
+    assert!(
+        !all_text_below(&shed.tools()).contains("s3cr3t of many words"),
+        "the secret is sealed"
+    );
 }
 
 /// Defect 1: `remove` of a path that is no plugin deletes it.

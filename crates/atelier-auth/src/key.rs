@@ -1,9 +1,10 @@
 //! The key of a home: what a call over TCP must carry, because a TCP port has no peer credentials.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
+
+use atelier_files::whole;
 
 /// 256 random bits in hexadecimal, in a file that only its owner reads.
 #[derive(Clone)]
@@ -24,12 +25,7 @@ impl LocalKey {
         let mut random = [0u8; 32];
         fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
         let key: String = random.iter().map(|b| format!("{b:02x}")).collect();
-        let fresh = path.with_extension("new");
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        file.write_all(key.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(fresh, path)?;
+        whole::replace(path, key.as_bytes(), whole::PRIVATE)?;
         Ok(Self(key))
     }
 

@@ -10,14 +10,14 @@ use rustix::io::Errno;
 
 use crate::base::store::{NEW, OLD, locked, make_dir, unique};
 use crate::error::{Error, Result};
-use crate::files::beneath::open_root;
-use crate::files::data::Copier;
-use crate::files::remove::remove_tree;
+use crate::files::metadata::Copier;
 use crate::files::scan::{ScanOptions, now, scan};
 use crate::project::Project;
 use crate::recipe::{Recipe, Source};
 use crate::snapshot::{Lower, Taker, write_all};
 use crate::workspace::{LayerMode, Mode, Workspace};
+use atelier_files::below::open_root;
+use atelier_files::remove;
 
 /// The ignore file of projects: what is not copied into environments.
 pub const IGNORE_FILE: &str = ".atelierignore";
@@ -59,7 +59,7 @@ pub fn create_workspace(
     let maker = Maker { project, home, layer_dir, new: &new, mode };
     let result = maker.make(recipe);
     if result.is_err() {
-        let _ = remove_tree(&new);
+        let _ = remove(&new);
     }
     result
 }
@@ -73,7 +73,7 @@ pub fn remove_layers(layer_dir: &Path) -> Result<u64> {
     let parent = layer_dir.parent().unwrap_or(Path::new("/"));
     let old = parent.join(format!("{OLD}{}", unique()));
     match std::fs::rename(layer_dir, &old) {
-        Ok(()) => remove_tree(&old),
+        Ok(()) => Ok(remove(&old)?),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(0),
         Err(e) => Err(Error::io("delete", layer_dir, e)),
     }

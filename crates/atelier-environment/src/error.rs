@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use atelier_api::{ExitCode, Fault};
+use atelier_files::RemoveError;
 
 use crate::quote::shown;
 
@@ -140,9 +141,18 @@ pub enum Error {
     },
 }
 
+impl From<RemoveError> for Error {
+    fn from(error: RemoveError) -> Self {
+        match error {
+            RemoveError::Mounted { path } => Self::Mounted { path },
+            RemoveError::Io { path, source } => Self::io("delete", &path, source),
+        }
+    }
+}
+
 impl Error {
     /// A failed system call, with full and read-only filesystems told apart.
-    pub(crate) fn io(doing: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
+    pub fn io(doing: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
         let source = source.into();
         let path = path.to_owned();
         match source.kind() {

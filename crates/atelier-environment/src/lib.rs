@@ -32,8 +32,6 @@ pub use config::{
 };
 pub use create::{IGNORE_FILE, create_workspace, left_out, remove_layers};
 pub use error::{Conflict, Error, Result};
-pub use files::beneath::open_tree;
-pub use files::remove::disk_usage;
 pub use files::scan::Skipped;
 pub use project::{GitInfo, Project};
 pub use recipe::{Recipe, Source};

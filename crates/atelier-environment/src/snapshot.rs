@@ -14,10 +14,8 @@ use crate::base::manifest::Manifest;
 use crate::base::store::{Bases, Generation, make_dir};
 use crate::create::IGNORE_FILE;
 use crate::error::{Error, Result};
-use crate::files::beneath::open_root;
 use crate::files::copy::{Item, Job, copy};
 use crate::files::entry::{Entry, is_below};
-use crate::files::remove::remove_tree;
 use crate::files::scan::{Scan, ScanOptions, Skipped, scan};
 use crate::policy::Policy;
 use crate::project::{GitInfo, Project};
@@ -25,6 +23,8 @@ use crate::recipe::{Recipe, Source};
 use crate::render::rendered;
 use crate::shared_scan::SharedScans;
 use crate::workspace::Stats;
+use atelier_files::below::open_root;
+use atelier_files::remove;
 
 /// The name of the layer with what changed since the base.
 const DELTA: &str = "delta";
@@ -227,7 +227,7 @@ impl Taker<'_> {
         lower: &mut Lower,
     ) -> Result<()> {
         let target = self.new.join(DELTA);
-        let _ = remove_tree(&target);
+        let _ = remove(&target);
         make_dir(&target)?;
         let outcome = make_layer(&project.root, &target, manifest, &lower.scan, delta)?;
         lower.stats.copied = outcome.bytes;

@@ -18,13 +18,13 @@ use crate::changes::pairs_between;
 use crate::changes::side::Pair;
 use crate::create::head_of;
 use crate::error::{Error, Result};
-use crate::files::remove::remove_tree;
 use crate::files::scan::{Skipped, now};
 use crate::project::Project;
 use crate::quote::path_text;
 use crate::recipe::Recipe;
 use crate::snapshot::Taker;
 use crate::workspace::{Synced, Workspace};
+use atelier_files::remove;
 
 /// The prefix of a snapshot's folder in the environment's.
 const PREFIX: &str = "synced-";
@@ -87,7 +87,7 @@ pub fn sync(
     let bringer = Bringer { workspace, project, recipe, tree, options };
     let result = bringer.bring(&Taker { project, home, recipe, new: &new }, &id);
     if !matches!(&result, Ok(done) if done.synced.is_some()) {
-        let _ = remove_tree(&new);
+        let _ = remove(&new);
     }
     result
 }
@@ -196,7 +196,7 @@ fn sweep(workspace: &Workspace) -> Result<()> {
             _ => matches!(name, "applied" | "branched" | "shown") && kept.is_some(),
         };
         if old {
-            remove_tree(&entry.path())?;
+            remove(&entry.path())?;
         }
     }
     Ok(())

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::files::remove::disk_usage;
 use crate::files::scan::Skipped;
+use atelier_files::disk_usage;
 
 /// The record of a workspace inside its folder.
 const RECORD: &str = "workspace.json";
@@ -153,6 +153,7 @@ impl Workspace {
     /// # Errors
     /// When its folders cannot be read.
     pub fn disk_usage(&self) -> Result<u64> {
-        disk_usage(self.layer_dir())
+        let folder = self.layer_dir();
+        disk_usage(folder).map_err(|e| Error::io("read", folder, e))
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use atelier_api::Name;
 use atelier_config::Home;
+use atelier_files::whole;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{FarError, Result};
@@ -131,22 +131,16 @@ pub(crate) fn own_id(home: &Home) -> Result<String> {
 /// The folder of what is kept for far hosts.
 pub(crate) fn folder(home: &Home) -> Result<PathBuf> {
     let path = home.far();
-    let made = fs::DirBuilder::new().mode(0o700).recursive(true).create(&path);
-    made.map_err(|e| FarError::here("made", &path, e))?;
+    whole::private_folder(&path).map_err(|e| FarError::here("made", &path, e))?;
     Ok(path)
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
     let fail = |e| FarError::here("written", path, e);
     if let Some(folder) = path.parent() {
-        fs::DirBuilder::new().mode(0o700).recursive(true).create(folder).map_err(fail)?;
+        whole::private_folder(folder).map_err(fail)?;
     }
-    let new = path.with_extension(format!("new-{}", std::process::id()));
-    let options =
-        || fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new);
-    let mut file = options().map_err(fail)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(fail)?;
-    fs::rename(&new, path).map_err(fail)
+    whole::replace(path, text.as_bytes(), whole::PRIVATE).map_err(fail)
 }
 
 #[cfg(test)]

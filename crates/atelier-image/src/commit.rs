@@ -109,7 +109,7 @@ fn fill(made: &Temp, upper: &Path, take: bool) -> Result<()> {
     }
     copy_tree(upper, &new_tree(made)?, Origin::Layer)?;
     if take {
-        crate::files::remove::remove(upper)?;
+        atelier_files::remove(upper)?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use atelier_api::{ExitCode, Fault};
+use atelier_files::RemoveError;
 
 use crate::unpack::LayerError;
 
@@ -195,6 +196,13 @@ pub enum ImageError {
     /// The control plane is going down.
     #[error("the work was interrupted")]
     Interrupted,
+}
+
+impl From<RemoveError> for ImageError {
+    fn from(error: RemoveError) -> Self {
+        let path = error.path().to_owned();
+        Self::io("removing", path)(error)
+    }
 }
 
 impl ImageError {

@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use atelier_files::{disk_usage, whole};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
-use crate::files::usage::disk_usage;
-use crate::files::{Flush, write_whole};
+use crate::records::MODE;
 use crate::settle::Work;
 use crate::store::{Temp, lock};
 use crate::{Image, ImageError, ImageStore, LayerId, Result};
@@ -158,7 +158,8 @@ pub(crate) fn read_info(folder: &Path) -> Option<LayerInfo> {
 
 pub(crate) fn write_info(folder: &Path, info: &LayerInfo) -> Result<()> {
     let json = serde_json::to_vec(info).map_err(|e| ImageError::invalid(INFO, e))?;
-    write_whole(&folder.join(INFO), &json, Flush::Elsewhere)
+    let path = folder.join(INFO);
+    whole::replace_soon(&path, &json, MODE).map_err(ImageError::io("writing", path))
 }
 
 /// What tells one run of the machine from another.

@@ -3,15 +3,17 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use atelier_files::whole;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::files::{Flush, write_whole};
 use crate::reference::{Reference, candidates, local_name};
 use crate::settle::Work;
 use crate::{Image, ImageConfig, ImageError, ImageId, ImageStore, LayerId, Result};
 
+/// Of the store's small files: the folder above them is its owner's alone.
+pub(crate) const MODE: u32 = 0o644;
 /// The fewest digits of an id that stand for it.
 const SHORTEST_ID: usize = 4;
 
@@ -75,7 +77,7 @@ impl ImageStore {
     pub fn tag(&self, image: &str, name: &str) -> Result<String> {
         let image = self.get(image)?;
         let name = local_name(name)?;
-        self.write_name(&Named { name: name.clone(), id: image.id, digest: None }, Flush::Now)?;
+        self.write_name(&Named { name: name.clone(), id: image.id, digest: None }, whole::replace)?;
         Ok(name)
     }
 
@@ -93,9 +95,10 @@ impl ImageStore {
     pub(crate) fn keep(&self, record: &Record, names: &[Named]) -> Result<Image> {
         let json =
             serde_json::to_vec_pretty(record).map_err(|e| ImageError::invalid("image", e))?;
-        write_whole(&self.record_path(&record.id), &json, Flush::Elsewhere)?;
+        let path = self.record_path(&record.id);
+        whole::replace_soon(&path, &json, MODE).map_err(ImageError::io("writing", path))?;
         for name in names {
-            self.write_name(name, Flush::Elsewhere)?;
+            self.write_name(name, whole::replace_soon)?;
         }
         self.inner.settler.soon(self.root(), Work::Files);
         self.image(&record.id).ok_or_else(|| ImageError::NotHere(record.id.to_string()))
@@ -183,9 +186,14 @@ impl ImageStore {
         serde_json::from_slice(&json).ok()
     }
 
-    fn write_name(&self, named: &Named, flush: Flush) -> Result<()> {
+    fn write_name(
+        &self,
+        named: &Named,
+        write: fn(&Path, &[u8], u32) -> std::io::Result<()>,
+    ) -> Result<()> {
         let json = serde_json::to_vec(named).map_err(|e| ImageError::invalid("name", e))?;
-        write_whole(&self.name_path(&named.name), &json, flush)
+        let path = self.name_path(&named.name);
+        write(&path, &json, MODE).map_err(ImageError::io("writing", path))
     }
 
     pub(crate) fn remove_name(&self, name: &str) -> Result<()> {

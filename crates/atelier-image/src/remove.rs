@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use rustix::fs::FlockOperation;
 
 use crate::disk::chain_of;
-use crate::files::remove::remove;
 use crate::records::Record;
 use crate::store::lock;
 use crate::{Image, ImageError, ImageId, ImageStore, Removed, Result};
+use atelier_files::remove;
 
 impl ImageStore {
     /// Removes a name, and the image with its last name. By its id, an image with several names
@@ -76,7 +76,8 @@ impl ImageStore {
     }
 
     fn forget(&self, image: &Image) -> Result<()> {
-        remove(&self.record_path(&image.id)).map(drop)
+        remove(&self.record_path(&image.id))?;
+        Ok(())
     }
 
     /// Removes layers and disks that no image needs and nobody works with: those of `only`, or
@@ -103,7 +104,7 @@ impl ImageStore {
                 })?;
             }
         }
-        remove(trash.path())
+        Ok(remove(trash.path())?)
     }
 
     fn sort_out(

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, syncfs};
 
-use crate::files::beneath::open_root;
 use crate::layers::{LayerInfo, measure, write_info};
 use crate::store::lock;
+use atelier_files::below::open_root;
 
 /// How long the others of a moment are waited for.
 const MOMENT: Duration = Duration::from_millis(500);

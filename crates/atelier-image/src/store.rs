@@ -20,10 +20,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
 
-use crate::files::beneath::open_root;
-use crate::files::remove::remove;
 use crate::settle::Settler;
 use crate::{ImageError, Result, StoreOptions};
+use atelier_files::below::open_root;
+use atelier_files::remove;
 
 /// The images of a home. Cheap to clone.
 #[derive(Debug, Clone)]

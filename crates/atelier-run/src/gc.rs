@@ -142,7 +142,7 @@ impl Workshop {
             return Ok(());
         }
         let folder = self.sandboxes.folders(record.id).root().to_owned();
-        let used = tokio::task::spawn_blocking(move || atelier_environment::disk_usage(&folder));
+        let used = tokio::task::spawn_blocking(move || atelier_files::disk_usage(&folder));
         let mut disk_bytes = used.await.map_err(|e| broken(&e))?.unwrap_or_default();
         if !input.dry_run {
             disk_bytes = self.remove_record(&record).await?.freed_bytes;

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use atelier_api::{EnvOptions, Name, Problem};
 use atelier_environment::{Mode, Project, Workspace};
+use atelier_files::whole;
 use atelier_net::Policy;
 use atelier_sandbox::{Root, SandboxSpec};
 use jiff::Timestamp;
@@ -91,11 +91,7 @@ impl Record {
         let path = folder.join(FILE);
         let write = || {
             fs::create_dir_all(folder)?;
-            let fresh = path.with_extension("new");
-            let mut file = fs::File::create(&fresh)?;
-            file.write_all(&serde_json::to_vec_pretty(self)?)?;
-            file.sync_all()?;
-            fs::rename(fresh, &path)
+            whole::replace(&path, &serde_json::to_vec_pretty(self)?, 0o644)
         };
         write().map_err(|e| {
             let detail = format!("{} can't be written: {e}", path.display());

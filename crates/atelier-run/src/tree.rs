@@ -1,12 +1,14 @@
 //! An environment's files as its commands see them, for those outside who change them.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use atelier_api::{ExitCode, Problem};
 use atelier_environment::Mode;
+use atelier_files::below;
 use atelier_guest::wire::{ProcessConfig, StartRequest};
 use atelier_sandbox::Live;
 
@@ -56,8 +58,16 @@ impl Workshop {
 async fn opened(pid: i32, record: &Record) -> Result<OwnedFd, Problem> {
     let root = PathBuf::from(format!("/proc/{pid}/root"));
     let target = record.workspace.target.clone();
-    let open = tokio::task::spawn_blocking(move || atelier_environment::open_tree(&root, &target));
-    Ok(open.await.map_err(|e| broken(&e))??)
+    let open = tokio::task::spawn_blocking(move || folder_inside(&root, &target));
+    open.await.map_err(|e| broken(&e))?
+}
+
+/// Opens the folder at an absolute path of processes whose root is `root`. No symlink of theirs is followed.
+fn folder_inside(root: &Path, path: &Path) -> Result<OwnedFd, Problem> {
+    let below_root = path.strip_prefix("/").unwrap_or(path);
+    let open = below::open_root(root)
+        .and_then(|root| below::open_dir(root.as_fd(), below_root.as_os_str().as_bytes()));
+    open.map_err(|error| atelier_environment::Error::io("open", path, error).into())
 }
 
 /// The same through a command that does nothing but wait.

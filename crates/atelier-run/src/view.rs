@@ -55,7 +55,7 @@ impl Workshop {
             None => Vec::new(),
         };
         let folder = self.sandboxes.folders(record.id).root().to_owned();
-        let used = tokio::task::spawn_blocking(move || atelier_environment::disk_usage(&folder));
+        let used = tokio::task::spawn_blocking(move || atelier_files::disk_usage(&folder));
         Ok(EnvDetail {
             environment: self.view(&record).await?,
             layering: layering(&record.workspace.mode).to_owned(),

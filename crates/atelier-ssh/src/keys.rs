@@ -1,10 +1,11 @@
 //! Key files: the host's own key, and the keys that may come in.
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use atelier_files::whole;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
 use russh::keys::{PrivateKey, PublicKey};
@@ -46,19 +47,10 @@ pub fn host_key(keys: &Path) -> Result<PrivateKey, SshError> {
     let text = key.to_openssh(LineEnding::LF).map_err(invalid)?;
     let public = key.public_key().to_openssh().map_err(invalid)?;
     fs::create_dir_all(keys).map_err(failed)?;
-    write(&path.with_extension("pub"), &format!("{public}\n"), 0o644).map_err(failed)?;
-    write(&path, &text, 0o600).map_err(failed)?;
+    let beside = path.with_extension("pub");
+    whole::replace(&beside, format!("{public}\n").as_bytes(), 0o644).map_err(failed)?;
+    whole::replace(&path, text.as_bytes(), whole::PRIVATE).map_err(failed)?;
     Ok(key)
-}
-
-/// Writes a file whole or not at all.
-fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    let _ = fs::remove_file(&fresh);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(fresh, path)
 }
 
 /// The keys that may come in: those of `keys/authorized_keys` of a home, and those of its user:

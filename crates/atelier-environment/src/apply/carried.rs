@@ -11,11 +11,11 @@ use super::unrender::own;
 use crate::changes::side::{Layers, Pair, Side};
 use crate::changes::{DiffOptions, pairs};
 use crate::error::{Error, Result};
-use crate::files::remove::remove_tree;
 use crate::files::scan::Skipped;
 use crate::project::Project;
 use crate::quote::as_path;
 use crate::workspace::{Mode, Stats, Workspace};
+use atelier_files::remove;
 
 /// What changed paths were.
 const OLD: &str = "old";
@@ -36,7 +36,7 @@ pub fn export(
     let (layers, pairs, skipped) = pairs(workspace, project, options)?;
     // Rendered lines stay in the environment, wherever its changes go.
     let own = own(workspace, layers, pairs, skipped)?;
-    let _ = remove_tree(into);
+    let _ = remove(into);
     for tree in [OLD, NEW] {
         let tree = into.join(tree);
         fs::create_dir_all(&tree).map_err(|e| Error::io("make", &tree, e))?;

@@ -30,11 +30,11 @@ use serde::Serialize;
 
 use crate::changes::{DiffOptions, pairs};
 use crate::error::{Error, Result};
-use crate::files::beneath::open_root;
 use crate::files::scan::Skipped;
 use crate::project::Project;
 use crate::quote::path_text;
 use crate::workspace::Workspace;
+use atelier_files::below::open_root;
 
 pub(crate) use plan::{Way, make};
 pub(crate) use remembered::Memory;

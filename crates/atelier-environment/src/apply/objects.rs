@@ -7,7 +7,6 @@ use std::path::Path;
 
 use crate::base::store::make_dir;
 use crate::error::{Error, Result};
-use crate::files::beneath::open_root;
 use crate::files::copy::{Item, Job, copy};
 use crate::files::entry::Kind;
 use crate::files::scan::{ScanOptions, scan};
@@ -16,6 +15,7 @@ use crate::git::Git;
 use crate::project::GitInfo;
 use crate::quote::git_quoted;
 use crate::workspace::{Mode, Workspace};
+use atelier_files::below::open_root;
 
 /// The longest list of shallow commits that is read, in bytes.
 const SHALLOW_LIMIT: u64 = 1 << 20;

@@ -12,9 +12,9 @@ use rustix::io::Errno;
 
 use crate::changes::side::{GitMode, Layers, Pair, Side, same_contents};
 use crate::error::{Error, Result};
-use crate::files::beneath::{join, names, open_dir, open_file, open_root, split, stat_at};
 use crate::files::entry::{Entry, Kind};
 use crate::quote::as_path;
+use atelier_files::below::{join, names, open_dir, open_file, open_root, split, stat_at};
 
 /// What the tree has at a path.
 pub(crate) enum Now {

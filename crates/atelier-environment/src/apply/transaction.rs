@@ -22,10 +22,10 @@ use super::plan::{Content, Plan, Step};
 use crate::base::store::unique;
 use crate::changes::side::Layers;
 use crate::error::{Conflict, Error, Result};
-use crate::files::beneath::{open_dir, open_root, split, stat_at};
 use crate::files::entry::{Entry, Kind};
-use crate::files::remove::remove_tree;
 use crate::quote::{as_path, path_text};
+use atelier_files::below::{open_dir, open_root, split, stat_at};
+use atelier_files::remove;
 
 /// A tree that is changed.
 #[derive(Debug, Clone, Copy)]
@@ -183,7 +183,7 @@ impl<'a> Work<'a> {
         tops.sort_by_key(|(_, at)| *at);
         self.journal.stages = tops
             .into_iter()
-            .map(|(top, _)| crate::files::beneath::join(&top, id.as_bytes()))
+            .map(|(top, _)| atelier_files::below::join(&top, id.as_bytes()))
             .collect();
         self.plan_folders(plan)?;
         self.save()?;
@@ -383,7 +383,7 @@ impl<'a> Work<'a> {
 
     fn clean(&self) -> Result<()> {
         for stage in &self.journal.stages {
-            remove_tree(&self.root.join(as_path(stage)))?;
+            remove(&self.root.join(as_path(stage)))?;
         }
         match std::fs::remove_file(self.journal_path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {

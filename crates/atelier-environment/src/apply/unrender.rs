@@ -9,13 +9,13 @@ use crate::base::store::make_dir;
 use crate::changes::lines::{Hunk, hunks, split};
 use crate::changes::side::{GitMode, Layers, Pair, Side, TEXT_LIMIT, is_binary};
 use crate::error::{Error, Result};
-use crate::files::beneath::{open_dir, open_root, split as split_path, stat_at};
 use crate::files::entry::Entry;
 use crate::files::scan::Skipped;
 use crate::files::view::{Leaf, Merged, Node};
 use crate::quote::as_path;
 use crate::snapshot::RENDERED;
 use crate::workspace::Workspace;
+use atelier_files::below::{open_dir, open_root, split as split_path, stat_at};
 
 /// What is to be brought back.
 pub(crate) struct Own {

@@ -43,7 +43,7 @@ pub(crate) fn generation(
         return Ok((generation, false));
     }
     // One of that name which `get` does not trust is from before a crash of the machine.
-    crate::files::remove::remove_tree(&bases.dir.join(&wanted.name))?;
+    atelier_files::remove(&bases.dir.join(&wanted.name))?;
     let (generation, ()) = bases.build(&wanted.name, |dir| make(&project.root, dir, &wanted))?;
     Ok((generation, true))
 }
@@ -58,7 +58,7 @@ pub(crate) fn empty(bases: &Bases) -> Result<(Generation, bool)> {
     if let Some(generation) = bases.get(NAME)? {
         return Ok((generation, false));
     }
-    crate::files::remove::remove_tree(&bases.dir.join(NAME))?;
+    atelier_files::remove(&bases.dir.join(NAME))?;
     let (generation, ()) = bases.build(NAME, |dir| {
         let tree = dir.join("tree");
         make_dir(&tree)?;

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use super::manifest::Manifest;
 use crate::error::{Error, Result};
-use crate::files::beneath::open_root;
 use crate::files::copy::{Item, Job, Outcome, copy};
 use crate::files::entry::{Entry, Kind, is_below, order};
 use crate::files::scan::{Scan, now};
+use atelier_files::below::open_root;
 
 /// A change of a file moves its `ctime` to the kernel's clock, which stands still between two
 /// ticks (4 ms at 250 Hz). What changed this shortly before it was copied may have changed again

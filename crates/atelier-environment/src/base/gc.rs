@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::store::{NEW, OLD, locked, unique};
 use crate::error::{Error, Result};
-use crate::files::remove::remove_tree;
 use crate::quote::as_path;
 use atelier_config::Home;
+use atelier_files::remove;
 
 /// What a collection removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -66,7 +66,7 @@ fn collect_leftover(path: &Path, collected: &mut Collected) -> Result<()> {
     let name = name_of(path);
     let ours = name.starts_with(NEW.as_bytes()) || name.starts_with(OLD.as_bytes());
     if ours && let Ok(Some(_lock)) = locked(path, FlockOperation::NonBlockingLockExclusive) {
-        collected.bytes += remove_tree(path)?;
+        collected.bytes += remove(path)?;
         collected.leftovers += 1;
     }
     Ok(())
@@ -115,5 +115,5 @@ fn has_users(generation: &Path) -> bool {
 fn remove_generation(dir: &Path, path: &Path) -> Result<u64> {
     let old = dir.join(format!("{OLD}{}", unique()));
     std::fs::rename(path, &old).map_err(|e| Error::io("delete", path, e))?;
-    remove_tree(&old)
+    Ok(remove(&old)?)
 }

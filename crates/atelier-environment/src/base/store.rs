@@ -167,7 +167,7 @@ impl Bases {
         make_dir(&new.join("users"))?;
         let result = self.build_in(&new, name, fill);
         if result.is_err() {
-            let _ = crate::files::remove::remove_tree(&new);
+            let _ = atelier_files::remove(&new);
         }
         result
     }

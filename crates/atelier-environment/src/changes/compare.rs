@@ -9,12 +9,12 @@ use rustix::io::Errno;
 use super::ignored::Ignored;
 use super::side::{GitMode, Layers, Pair, Side};
 use crate::error::{Error, Result};
-use crate::files::beneath::join;
 use crate::files::entry::Kind;
 use crate::files::ignore_file::Rules;
 use crate::files::scan::Skipped;
 use crate::files::view::{Leaf, Merged, Node};
 use crate::quote::as_path;
+use atelier_files::below::join;
 
 /// As in the scan of a project: what changed this shortly before may look unchanged. Nanoseconds.
 const RACY: i64 = 50_000_000;

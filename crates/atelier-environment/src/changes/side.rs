@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode as Bits, OFlags, fstat, readlinkat};
 
 use crate::error::{Error, Result};
-use crate::files::beneath::{open, open_dir, open_root, split};
 use crate::files::entry::{Entry, Kind};
 use crate::files::view::Leaf;
 use crate::quote::as_path;
+use atelier_files::below::{open, open_dir, open_root, split};
 
 /// Files beyond this many bytes are compared, but never read into memory as text.
 pub(crate) const TEXT_LIMIT: u64 = 64 << 20;

@@ -13,13 +13,13 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::{AtFlags, FileType, Mode, linkat, mkdirat, mknodat};
 use rustix::io::Errno;
 
-use super::beneath::{open_dir, split};
 use super::copy_one::{Done, One, Step};
-use super::data::Copier;
 use super::entry::{Entry, Kind, order};
+use super::metadata::Copier;
 use super::scan::{Skipped, threads};
 use crate::error::{Error, Result};
 use crate::quote::as_path;
+use atelier_files::below::{open_dir, split};
 
 /// Below this many files a second thread costs more than it brings.
 const PARALLEL_FROM: usize = 48;

@@ -10,9 +10,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::beneath::{open_file, stat_at};
-use super::data::Copier;
 use super::entry::{Entry, Kind};
+use super::metadata::Copier;
+use atelier_files::below::{open_file, stat_at};
 
 /// How often a file that changes under our hands is copied before we report it.
 const ATTEMPTS: usize = 3;
@@ -81,7 +81,8 @@ impl One<'_> {
         let mut writer = File::from(to);
         let bytes = self
             .copier
-            .contents(&mut reader, &mut writer, &before, buffer)
+            .contents
+            .copy(&mut reader, &mut writer, buffer)
             .map_err(|e| ("write", e))?;
         let after = Entry::new(entry.path.clone(), &look()?);
         let calm = before.is_unchanged(&after);

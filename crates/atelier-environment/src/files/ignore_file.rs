@@ -7,9 +7,9 @@ use std::sync::Arc;
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-use super::beneath::read_small;
 use super::entry::is_below;
 use crate::quote::as_path;
+use atelier_files::below::read_small;
 
 /// The longest ignore file that is read, in bytes.
 const LIMIT: u64 = 1 << 20;

@@ -11,12 +11,12 @@ use rustix::fs::fstat;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::beneath::{join, names, open_dir, open_root, stat_at};
 use super::entry::{Entry, Kind, is_below};
 use super::ignore_file::Rules;
 use crate::error::{Error, Result};
 use crate::policy::{Policy, Verdict, Zone};
 use crate::quote::{as_path, path_text};
+use atelier_files::below::{join, names, open_dir, open_root, stat_at};
 
 /// A path that could not come along, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

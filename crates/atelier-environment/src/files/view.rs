@@ -10,9 +10,9 @@ use std::path::Path;
 use rustix::fs::fgetxattr;
 use rustix::io::Errno;
 
-use super::beneath::{join, names, open_dir, open_root, read_small, stat_at};
 use super::entry::{Entry, Kind};
 use crate::error::{Error, Result};
+use atelier_files::below::{join, names, open_dir, open_root, read_small, stat_at};
 
 /// The mark of a folder that hides those below it, for mounts with `userxattr`.
 const OPAQUE: &str = "user.overlay.opaque";

@@ -10,10 +10,11 @@ use rustix::fs::{AtFlags, FileType, Mode, fstat, linkat, mkdirat};
 use rustix::io::Errno;
 
 use crate::ImageError;
-use crate::files::beneath::{join, names, open_root, open_straight, stat_at};
 use crate::files::copy::Origin;
 use crate::files::copy_one::Hands;
-use crate::files::marks::{is_opaque, is_whiteout, kind, xattrs};
+use crate::files::marks::{is_opaque, is_whiteout, kind};
+use atelier_files::below::{join, names, open_dir_here, open_root, stat_at};
+use atelier_files::xattrs;
 
 type Result<T, E = Errno> = std::result::Result<T, E>;
 
@@ -80,10 +81,10 @@ impl Flatten {
 
     /// Fills one folder. Returns the folders in it, with the layers that they are in.
     fn folder(&mut self, path: &[u8], layers: &[usize]) -> Result<Vec<(Vec<u8>, Vec<usize>)>> {
-        let to = open_straight(self.target.as_fd(), path)?;
+        let to = open_dir_here(self.target.as_fd(), path)?;
         let mut seen: HashMap<Vec<u8>, Seen> = HashMap::new();
         for (nth, &layer) in layers.iter().enumerate() {
-            let from = open_straight(self.layers[layer].as_fd(), path)?;
+            let from = open_dir_here(self.layers[layer].as_fd(), path)?;
             if nth == 0 {
                 self.folders.push((path.to_vec(), layer));
             }
@@ -138,8 +139,8 @@ impl Flatten {
     }
 
     fn metadata(&self, path: &[u8], layer: usize) -> Result<()> {
-        let to = open_straight(self.target.as_fd(), path)?;
-        let from = open_straight(self.layers[layer].as_fd(), path)?;
+        let to = open_dir_here(self.target.as_fd(), path)?;
+        let from = open_dir_here(self.layers[layer].as_fd(), path)?;
         self.hands.metadata_without_marks(from.as_fd(), to.as_fd(), &fstat(&from)?)
     }
 }
@@ -162,7 +163,7 @@ fn lower(seen: &mut Seen, from: BorrowedFd<'_>, name: &[u8], layer: usize) -> Re
 
 /// A folder that was found in one more layer.
 fn state(from: BorrowedFd<'_>, name: &[u8], layers: Vec<usize>) -> Result<Seen> {
-    let dir = open_straight(from, name)?;
+    let dir = open_dir_here(from, name)?;
     let is_redirect = |(name, _): &(Vec<u8>, _)| name.ends_with(b".overlay.redirect");
     if xattrs(&dir)?.iter().any(is_redirect) {
         return Err(Errno::NOTSUP);

@@ -8,10 +8,10 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, Stat, linkat, mkdirat};
 use rustix::io::Errno;
 
-use super::beneath::{join, names, open_root, open_straight, stat_at};
 use super::copy_one::Hands;
 use super::marks::kind;
 use crate::ImageError;
+use atelier_files::below::{join, names, open_dir_here, open_root, stat_at};
 
 type Result<T, E = Errno> = std::result::Result<T, E>;
 
@@ -75,13 +75,13 @@ impl Copy {
 
     fn folder(&mut self, path: &[u8], todo: &mut Vec<Vec<u8>>) -> Result<(), Failure> {
         let fail = |e| (path.to_vec(), e);
-        let from = match open_straight(self.source.as_fd(), path) {
+        let from = match open_dir_here(self.source.as_fd(), path) {
             Ok(from) => from,
             // It went away meanwhile, or something is mounted there.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => return Ok(()),
             Err(error) => return Err(fail(error)),
         };
-        let to = open_straight(self.target.as_fd(), path).map_err(fail)?;
+        let to = open_dir_here(self.target.as_fd(), path).map_err(fail)?;
         for name in names(&from).map_err(fail)? {
             let whole = join(path, name.to_bytes());
             let done = self.name(from.as_fd(), to.as_fd(), name.to_bytes(), &whole);
@@ -121,8 +121,8 @@ impl Copy {
     }
 
     fn folder_metadata(&self, path: &[u8], stat: &Stat) -> Result<()> {
-        let to = open_straight(self.target.as_fd(), path)?;
-        match open_straight(self.source.as_fd(), path) {
+        let to = open_dir_here(self.target.as_fd(), path)?;
+        match open_dir_here(self.source.as_fd(), path) {
             Ok(from) => self.hands.metadata(from.as_fd(), to.as_fd(), stat),
             Err(_) => Ok(()),
         }

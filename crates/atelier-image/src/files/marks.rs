@@ -3,13 +3,8 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::{
-    FileType, Mode, Stat, XattrFlags, fgetxattr, flistxattr, fsetxattr, makedev, mknodat,
-};
+use rustix::fs::{FileType, Mode, Stat, XattrFlags, fgetxattr, fsetxattr, makedev, mknodat};
 use rustix::io::{Errno, Result};
-
-/// The longest attribute, and the longest list of them, that Linux allows.
-pub(crate) const XATTR_LIMIT: usize = 64 * 1024;
 
 /// Whether we are the superuser, who keeps owners and may make devices.
 pub(crate) fn as_root() -> bool {
@@ -60,25 +55,6 @@ pub(crate) fn stays(name: &[u8]) -> bool {
         Some(mark) => matches!(mark, b"opaque" | b"redirect" | b"metacopy"),
         None => !name.starts_with(b"security.selinux"),
     }
-}
-
-/// The attributes of an open file.
-pub(crate) fn xattrs(fd: impl AsFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let mut list = vec![0; XATTR_LIMIT];
-    let used = match flistxattr(fd.as_fd(), list.as_mut_slice()) {
-        Ok(used) => used,
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => 0,
-        Err(error) => return Err(error),
-    };
-    let mut found = Vec::new();
-    for name in list[..used].split(|b| *b == 0).filter(|n| !n.is_empty()) {
-        let mut value = vec![0; XATTR_LIMIT];
-        if let Ok(n) = fgetxattr(fd.as_fd(), name, value.as_mut_slice()) {
-            value.truncate(n);
-            found.push((name.to_vec(), value));
-        }
-    }
-    Ok(found)
 }
 
 /// Sets an attribute; what this filesystem or user can't have is left out.

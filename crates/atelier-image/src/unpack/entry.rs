@@ -1,10 +1,13 @@
 //! One entry of an archive becomes a file, with every path resolved inside the layer's folder.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use atelier_files::below::{DIR, make_inside, open_inside, open_root, parts, split, stat_at};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, chownat, fchmod, fchown,
     futimens, linkat, mkdirat, mknodat, openat, symlinkat, unlinkat, utimensat,
@@ -13,11 +16,9 @@ use rustix::io::Errno;
 
 use super::hidden::{Hides, hides};
 use super::{Budget, Content, LayerError};
-use crate::files::beneath::{DIR, make_inside, open_inside, open_root, parts, split, stat_at};
 use crate::files::marks::{
     as_root, is_whiteout, kind, make_whiteout, may_arrive, set_opaque, set_xattr,
 };
-use crate::files::remove;
 use crate::tar::{Entry, Kind};
 
 /// The longest path that the kernel takes.
@@ -299,7 +300,8 @@ impl Unpacker {
             return unlinkat(folder, name, AtFlags::empty()).map_err(fail(path));
         }
         let dir = openat(folder, name, DIR, Mode::empty()).map_err(fail(path))?;
-        remove::empty(&dir).map_err(fail(path))?;
+        let shown = Path::new(OsStr::from_bytes(path));
+        atelier_files::empty(&dir, shown).map_err(LayerError::writing(path))?;
         unlinkat(folder, name, AtFlags::REMOVEDIR).map_err(fail(path))
     }
 

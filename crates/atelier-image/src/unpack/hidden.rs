@@ -1,7 +1,7 @@
 //! The names that hide what lower layers have: `.wh.NAME` and `.wh..wh..opq`.
 
 use super::LayerError;
-use crate::files::beneath::parts;
+use atelier_files::below::parts;
 
 const PREFIX: &[u8] = b".wh.";
 

@@ -1,14 +1,13 @@
 //! A project's Compose files in an environment: found, read, written anew.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use atelier_api::{ExitCode, Name, Problem};
 use atelier_compose::{Model, Request};
 use atelier_environment::{Config, Project};
+use atelier_files::whole;
 
 use crate::error::broken;
 use crate::record::Record;
@@ -94,13 +93,7 @@ pub(crate) fn write_private(path: &Path, value: &serde_json::Value) -> Result<()
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let fresh = path.with_extension("new");
-        let _ = fs::remove_file(&fresh);
-        let mut file =
-            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-        file.write_all(&serde_json::to_vec_pretty(value)?)?;
-        file.sync_all()?;
-        fs::rename(&fresh, path)
+        whole::replace(path, &serde_json::to_vec_pretty(value)?, whole::PRIVATE)
     };
     write().map_err(|e| {
         let detail = format!("{} can't be written: {e}", path.display());

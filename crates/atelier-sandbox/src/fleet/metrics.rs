@@ -136,15 +136,9 @@ fn filesystem(folder: &Path) -> Option<(u64, u64)> {
     Some((size - stat.blocks_free() * unit, size))
 }
 
-/// Bytes that a folder holds on disk, links not followed.
+/// Bytes that a folder holds on disk; none for one that can't be read.
 pub(super) fn disk_usage(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let each = entries.filter_map(|entry| {
-        let data = entry.metadata().ok()?;
-        let below = if data.is_dir() { disk_usage(&entry.path()) } else { 0 };
-        Some(below + data.blocks() * 512)
-    });
-    each.sum()
+    atelier_files::disk_usage(folder).unwrap_or_default()
 }
 
 #[allow(clippy::cast_precision_loss)]

@@ -1,10 +1,10 @@
 //! Tokens of sandboxes: made from one secret of the home and the sandbox's id, so that none is kept.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
 
+use atelier_files::whole;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -22,12 +22,7 @@ impl Secret {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let fresh = path.with_extension("new");
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        file.write_all(&random)?;
-        file.sync_all()?;
-        fs::rename(fresh, path)?;
+        whole::replace(path, &random, whole::PRIVATE)?;
         Ok(Self(random))
     }
 
@@ -41,11 +36,7 @@ impl Secret {
 }
 
 fn read(path: &Path) -> io::Result<Option<Secret>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(bytes.try_into().ok().map(Secret)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok(whole::read(path)?.and_then(|bytes| bytes.try_into().ok()).map(Secret))
 }
 
 impl std::fmt::Debug for Secret {
