@@ -55,7 +55,6 @@ impl Paint {
         Self(io::stderr().is_terminal() && wanted())
     }
     /// None.
-    #[cfg(test)]
     pub(crate) const fn plain() -> Self {
         Self(false)
     }

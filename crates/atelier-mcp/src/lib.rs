@@ -28,7 +28,7 @@ pub use error::{McpError, Result};
 pub use limits::Limits;
 pub use oauth::{Consent, LoopbackConsent, OAuth, Registered, TokenStore};
 pub use server::{
-    Context, HttpBody, HttpOptions, HttpService, Manner, Table, Tool, serve, serve_http,
-    serve_stdio,
+    Confirmed, Context, HttpBody, HttpOptions, HttpService, Manner, Prompt, Resource, Shelf, Table,
+    Tool, serve, serve_http, serve_stdio,
 };
 pub use target::Target;

@@ -6,20 +6,21 @@ use std::time::Duration;
 
 use atelier_api::{ExitCode, Problem};
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
-    Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
-    ToolAnnotations,
-};
-use rmcp::model::{
-    CompleteRequestMethod, CompleteRequestParams, CompleteResult, ListPromptsRequestMethod,
-    ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
-    ListResourcesRequestMethod, ListResourcesResult,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
+    CompleteRequestParams, CompleteResult, ConstString, ContentBlock, ErrorData,
+    GetPromptRequestMethod, GetPromptRequestParams, GetPromptResponse, Implementation,
+    ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
+    ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ReadResourceRequestMethod, ReadResourceRequestParams,
+    ReadResourceResponse, ServerCapabilities, ServerConfig, ToolAnnotations,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, ServerHandler};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
+use super::confirm::Round;
+use super::shelf::{self, Shared};
 use super::tool::{Context, Table, Tool};
 
 /// How long a cancelled tool has to notice it.
@@ -39,6 +40,11 @@ impl Handler {
         let names = table.tools.iter().enumerate().map(|(at, tool)| (tool.name.clone(), at));
         let places = names.collect();
         Self { table: Arc::new(table), listed: Arc::new(listed), places: Arc::new(places) }
+    }
+
+    /// What answers a method that only a shelf has an answer to.
+    fn shelf<M: ConstString>(&self) -> Result<&Shared, ErrorData> {
+        self.table.shelf.as_ref().ok_or_else(ErrorData::method_not_found::<M>)
     }
 }
 
@@ -60,7 +66,11 @@ fn listed(tool: &Tool) -> rmcp::model::Tool {
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().build();
+        let mut capabilities = ServerCapabilities::builder().enable_tools().build();
+        if self.table.shelf.is_some() {
+            capabilities.resources = Some(Default::default());
+            capabilities.prompts = Some(Default::default());
+        }
         let mut us = Implementation::new(self.table.name.clone(), self.table.version.clone());
         us.title.clone_from(&self.table.title);
         let mut config = ServerConfig::new(capabilities).with_server_info(us);
@@ -76,14 +86,25 @@ impl ServerHandler for Handler {
         Ok(ListToolsResult::with_all_items((*self.listed).clone()))
     }
 
-    // The SDK answers these with empty lists; what is not offered is not there.
+    // The SDK answers what follows with empty lists; what is not offered is not there.
 
     async fn list_prompts(
         &self,
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        Err(ErrorData::method_not_found::<ListPromptsRequestMethod>())
+        let prompts = self.shelf::<ListPromptsRequestMethod>()?.prompts();
+        Ok(ListPromptsResult::with_all_items(prompts.iter().map(shelf::offered).collect()))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let own = self.shelf::<GetPromptRequestMethod>()?;
+        let values = request.arguments.unwrap_or_default();
+        Ok(shelf::prompt(own, request.name, values).await?.into())
     }
 
     async fn list_resources(
@@ -91,7 +112,9 @@ impl ServerHandler for Handler {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        Err(ErrorData::method_not_found::<ListResourcesRequestMethod>())
+        let own = self.shelf::<ListResourcesRequestMethod>()?;
+        let all = shelf::with(own, |shelf| shelf.resources()).await?;
+        Ok(ListResourcesResult::with_all_items(all.iter().map(shelf::listed).collect()))
     }
 
     async fn list_resource_templates(
@@ -99,7 +122,17 @@ impl ServerHandler for Handler {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Err(ErrorData::method_not_found::<ListResourceTemplatesRequestMethod>())
+        let all = self.shelf::<ListResourceTemplatesRequestMethod>()?.families();
+        Ok(ListResourceTemplatesResult::with_all_items(all.iter().map(shelf::family).collect()))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let own = self.shelf::<ReadResourceRequestMethod>()?;
+        Ok(shelf::read(own, request.uri).await?.into())
     }
 
     async fn complete(
@@ -124,7 +157,9 @@ impl ServerHandler for Handler {
             let why = format!("there is no tool {:?}", request.name);
             return Err(ErrorData::invalid_params(why, None));
         };
+        let round = Round::new(&context, request.input_responses);
         let own = Context {
+            round: round.clone(),
             token: context.meta.get_progress_token(),
             cancelled: context.ct.clone(),
             client: context.client_info().map(|client| client.name),
@@ -141,6 +176,9 @@ impl ServerHandler for Handler {
                 return Err(ErrorData::internal_error("the call was cancelled", None));
             }
         };
+        if let Some(open) = round.open() {
+            return Ok(open.into());
+        }
         let done = done.unwrap_or_else(|_| {
             let detail = format!("{} failed inside Atelier", tool.name);
             Err(Problem::new("mcp.internal", ExitCode::Failed, detail))
@@ -178,7 +216,7 @@ fn result(done: Result<Value, Problem>) -> CallToolResult {
 }
 
 /// A problem as a model reads it.
-fn told(problem: &Problem) -> String {
+pub(super) fn told(problem: &Problem) -> String {
     let mut text = format!("{} ({})", problem.detail, problem.code);
     for hint in &problem.hints {
         text.push_str("\nhint: ");

@@ -2,8 +2,10 @@
 //!
 //! What must not be here: what any tool does.
 
+mod confirm;
 mod handler;
 mod http;
+mod shelf;
 mod tool;
 
 use std::io;
@@ -17,7 +19,9 @@ use tokio::task::JoinError;
 use crate::error::{McpError, Result};
 use handler::Handler;
 
+pub use confirm::Confirmed;
 pub use http::{HttpBody, HttpOptions, HttpService, serve_http};
+pub use shelf::{Prompt, Resource, Shelf};
 pub use tool::{Context, Manner, Table, Tool};
 
 /// Serves a table on standard input and output, until the client closes its side or `stop` is ready. A

@@ -14,6 +14,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use super::confirm::{Confirmed, Round};
+use super::shelf::Shelf;
+
 /// What a tool does to the world, as hints to clients and those who watch them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Manner {
@@ -62,6 +65,8 @@ pub struct Table {
     pub instructions: Option<String>,
     /// The tools, in the order in which they are listed.
     pub tools: Vec<Tool>,
+    /// Resources and prompts, where there are any.
+    pub shelf: Option<Arc<dyn Shelf>>,
 }
 
 impl Tool {
@@ -147,6 +152,7 @@ fn object(mut input: Map<String, Value>) -> Map<String, Value> {
 /// What a tool knows of its call.
 #[derive(Clone)]
 pub struct Context {
+    pub(super) round: Round,
     pub(super) peer: Peer<RoleServer>,
     pub(super) token: Option<ProgressToken>,
     pub(super) cancelled: CancellationToken,
@@ -163,6 +169,11 @@ impl Context {
         note.message = (!message.is_empty()).then(|| message.to_owned());
         // A client that is gone has no use for it.
         let _ = self.peer.notify_progress(note).await;
+    }
+
+    /// Asks the user through the client. What is asked should name all that will be done.
+    pub async fn confirm(&self, question: &str) -> Confirmed {
+        self.round.confirm(question, &self.peer, &self.cancelled).await
     }
 
     /// Waits until the client wants the call no more. A moment later the call is dropped.

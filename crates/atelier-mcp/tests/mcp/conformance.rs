@@ -66,7 +66,7 @@ fn our_client_does_what_2026_07_28_requires() {
     client("2026-07-28", 32);
 }
 
-/// The scenarios for servers that ask for nothing but the protocol.
+/// The scenarios for servers that ask for nothing but the protocol, and those whose fixtures our server can have.
 fn server(revision: &str, scenarios: &[&str]) {
     let (_server, url) = served(&[]);
     for scenario in scenarios {
@@ -82,6 +82,13 @@ fn our_server_keeps_2025_11_25() {
         "server-initialize",
         "ping",
         "tools-list",
+        "tools-call-elicitation",
+        "resources-list",
+        "resources-read-text",
+        "resources-templates-read",
+        "prompts-list",
+        "prompts-get-simple",
+        "prompts-get-with-args",
         "dns-rebinding-protection",
         "server-session-lifecycle",
         "server-sse-multiple-streams",
@@ -94,6 +101,13 @@ fn our_server_keeps_2026_07_28() {
     let scenarios = [
         "server-stateless",
         "tools-list",
+        "resources-list",
+        "resources-read-text",
+        "resources-templates-read",
+        "sep-2164-resource-not-found",
+        "prompts-list",
+        "prompts-get-simple",
+        "prompts-get-with-args",
         "dns-rebinding-protection",
         "caching",
         "http-header-validation",

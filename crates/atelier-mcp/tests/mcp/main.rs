@@ -3,6 +3,7 @@
 // A test that can't go on says so by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod asked;
 mod bad_servers;
 mod bridge;
 mod conformance;

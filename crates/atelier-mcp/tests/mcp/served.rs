@@ -32,7 +32,7 @@ async fn a_table_is_served_alike_on_both_transports_and_in_both_ways_of_the_prot
             assert_eq!(found.protocol, protocol);
             assert_eq!(found.instructions.as_deref(), Some("Add numbers."));
             let names: Vec<_> = found.tools.iter().map(|tool| tool.name.as_str()).collect();
-            assert_eq!(names, ["add", "work", "fail", "panic"]);
+            assert_eq!(names, ["add", "work", "fail", "panic", "test_elicitation"]);
             assert_eq!(found.tools[0].input_schema["required"], json!(["a", "b"]));
             let called = client.call("add", json!({"a": 1, "b": 2})).await.unwrap();
             assert_eq!(called.structured, Some(json!({"sum": 3})));

@@ -1,5 +1,7 @@
 //! What the MCP tools do: the same as the commands of `atelier tool`.
 
+use std::sync::Arc;
+
 use atelier_api::{Fault, Problem};
 use atelier_mcp::{ClientOptions, Target};
 use atelier_plugin::Slug;
@@ -14,14 +16,14 @@ use super::consent::Rule;
 use super::inputs::{Call, Named, Nothing, Query, Several, Source, Wires};
 use crate::commands::tool::desk::Desk;
 
-/// What the calls work with.
+/// What a call works with.
 pub(super) struct Calls {
-    pub desk: Desk,
+    pub desk: Arc<Desk>,
     pub rule: Rule,
 }
 
 /// A value as its JSON.
-fn json(value: impl Serialize) -> std::result::Result<Value, Problem> {
+pub(super) fn json(value: impl Serialize) -> std::result::Result<Value, Problem> {
     serde_json::to_value(value).map_err(|e| {
         Problem::new("mcp.result", atelier_api::ExitCode::Failed, format!("the result: {e}"))
     })

@@ -3,6 +3,7 @@
 mod calls;
 mod consent;
 mod inputs;
+mod shelf;
 mod table;
 
 use std::net::SocketAddr;
@@ -19,7 +20,7 @@ Examples:
   claude mcp add atelier -- atelier mcp          an agent finds, adds and uses tools
   atelier mcp --http 127.0.0.1:4720              the same over streamable HTTP, at /mcp
 
-What an agent may change is `tools.consent` in config.yaml: deny, ask, verified or allow.";
+What an agent may change is `tools.consent` in config.yaml: deny, ask (you, through the agent), verified or allow.";
 
 /// Parts of Atelier that can be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -43,7 +44,7 @@ pub(crate) struct McpArgs {
 
 /// Serves until the client goes, or until Ctrl-C.
 pub(crate) fn run(args: &McpArgs, context: &Context<'_>) -> Result<u8, Failure> {
-    let table = table::tools(context)?;
+    let table = table::tools(context, args.only.is_empty())?;
     context.wait(async {
         let stop = async {
             let _ = tokio::signal::ctrl_c().await;

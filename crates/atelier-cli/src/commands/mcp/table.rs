@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use atelier_api::{ExitCode, Problem};
-use atelier_config::{Layer, Settings};
+use atelier_config::{Consent, Layer, Settings};
 use atelier_mcp::{Manner, Table, Tool};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::calls::{Answer, Calls};
 use super::consent::Rule;
+use super::shelf::Shelf;
 use crate::commands::tool::desk::Desk;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -17,8 +18,8 @@ use crate::failure::Failure;
 const INSTRUCTIONS: &str = "\
 Tools that the user has installed with Atelier, and more that can be installed. Look with tool_search and \
 tool_list; see what an installed one offers with tool_functions; use it with tool_call. Adding, removing \
-and wiring tools changes the user's machine: where the user's settings refuse it, tell the user the \
-command that the error names.";
+and wiring tools changes the user's machine: the user is asked, and where nobody can be asked or the settings \
+refuse it, tell the user the command that the error names.";
 
 const LOOK: Manner =
     Manner { read_only: true, destructive: false, idempotent: true, open_world: false };
@@ -27,17 +28,26 @@ const CHANGE: Manner =
 const LOSE: Manner =
     Manner { read_only: false, destructive: true, idempotent: true, open_world: false };
 
-/// The table, over the home of the user.
-pub(super) fn tools(context: &Context<'_>) -> Result<Table, Failure> {
+/// What is served: whose calls they are is told with each.
+#[derive(Clone)]
+struct Served {
+    desk: Arc<Desk>,
+    consent: Consent,
+}
+
+/// The table, over the home of the user; `is_whole` when no part of Atelier was asked for alone.
+pub(super) fn tools(context: &Context<'_>, is_whole: bool) -> Result<Table, Failure> {
     let get = |name: &str| std::env::var_os(name);
     let settings = Settings::load(&context.home()?, None, get, Layer::default())?;
-    let desk = Desk::new(context, false, true)?;
-    let calls = Arc::new(Calls { desk, rule: Rule(settings.consent.value) });
+    let desk = Arc::new(Desk::new(context, false, true)?);
+    let calls = Served { desk: desk.clone(), consent: settings.consent.value };
+    let plane = is_whole.then(|| context.hooks.build().to_owned());
     Ok(Table {
         name: "atelier".to_owned(),
         title: Some("Atelier".to_owned()),
         version: context.hooks.version().to_owned(),
         instructions: Some(INSTRUCTIONS.to_owned()),
+        shelf: Some(Arc::new(Shelf { desk, plane })),
         tools: vec![
             tool(
                 &calls,
@@ -100,15 +110,16 @@ pub(super) fn tools(context: &Context<'_>) -> Result<Table, Failure> {
 
 /// A tool whose work blocks: it has a thread of its own.
 fn tool<I: DeserializeOwned + JsonSchema + Send + 'static>(
-    calls: &Arc<Calls>,
+    served: &Served,
     manner: Manner,
     name: &str,
     about: &str,
     work: fn(&Calls, &I) -> Answer,
 ) -> Tool {
-    let calls = calls.clone();
-    Tool::typed::<_, serde_json::Value, _, _>(name, about, move |input: I, _| {
-        let calls = calls.clone();
+    let served = served.clone();
+    Tool::typed::<_, serde_json::Value, _, _>(name, about, move |input: I, client| {
+        let Served { desk, consent } = served.clone();
+        let calls = Calls { desk, rule: Rule { consent, client } };
         async move {
             let done = tokio::task::spawn_blocking(move || work(&calls, &input)).await;
             done.unwrap_or_else(|error| {

@@ -21,7 +21,7 @@ use atelier_tools::{Ask, Cancel, Home, Hooks, Limits, Plan, Progress, Result, To
 use super::ask;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Paint, confirm, note};
+use crate::output::{Paint, confirm, note, visible};
 
 /// What every verb works with.
 pub(crate) struct Desk {
@@ -199,19 +199,19 @@ impl Ask for Desk {
         if self.yes {
             return Ok(true);
         }
-        let _ = io::stderr().write_all(describe(plan).as_bytes());
+        let _ = io::stderr().write_all(describe(plan, Paint::stderr()).as_bytes());
         let question = format!("{} {}?", plan.action, plan.slug);
         confirm(&question).map_err(of_failure)
     }
 }
 
 /// All that a person agrees to.
-fn describe(plan: &Plan) -> String {
-    let paint = Paint::stderr();
-    let mut text = format!("{} {}\n", paint.bold(&plan.slug), paint.dim(&plan.source));
+pub(crate) fn describe(plan: &Plan, paint: Paint) -> String {
+    let source = paint.dim(&visible(&plan.source));
+    let mut text = format!("{} {source}\n", paint.bold(&plan.slug));
     let mut part = |title: &str, lines: &[String]| {
         for line in lines.iter().filter(|line| !line.is_empty()) {
-            text.push_str(&format!("  {title:<9} {line}\n"));
+            text.push_str(&format!("  {title:<9} {}\n", visible(line)));
         }
     };
     part("what", std::slice::from_ref(&plan.description));

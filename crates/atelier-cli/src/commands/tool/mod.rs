@@ -10,7 +10,7 @@ pub(crate) mod desk;
 mod doctor;
 mod exec;
 mod git;
-mod help;
+pub(crate) mod help;
 mod import_atk;
 mod init;
 mod install;
