@@ -154,6 +154,30 @@ fn files_are_their_owners_alone_and_hand_written_ones_are_read() {
 }
 
 #[test]
+fn comments_in_the_file_of_plain_settings_outlive_a_setup() {
+    let lab = lab();
+    let file = lab.home.values_file(&lab.slug);
+    let text = "# For the office.\n\nURL: http://a # the proxy\nPORT: 0123   # not 80\n# the end\n";
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, text).unwrap();
+    lab.set(&[("PORT", "8080")]);
+    let read = || fs::read_to_string(&file).unwrap();
+    assert_eq!(read(), text.replace("0123", "\"8080\""));
+    lab.set(&[("PORT", "8080")]);
+    assert_eq!(read(), text.replace("0123", "\"8080\""), "nothing to do, nothing done");
+    let mut settings = Settings::load(&lab.home, &lab.slug).unwrap();
+    settings.remove("PORT");
+    settings.remove("URL");
+    settings.save(&lab.home, &lab.slug).unwrap();
+    assert_eq!(read(), "# For the office.\n\n# the end\n");
+    // What is not in block style is written anew, its values right.
+    fs::write(&file, "{URL: http://a, PORT: 1}\n").unwrap();
+    lab.set(&[("PORT", "2")]);
+    let settings = Settings::load(&lab.home, &lab.slug).unwrap();
+    assert_eq!((settings.plain("PORT"), settings.plain("URL")), (Some("2"), Some("http://a")));
+}
+
+#[test]
 fn a_home_without_its_key_says_whose_secrets_these_are_and_another_machine_is_let_in() {
     let first = lab();
     first.set(&[("TOKEN", "s3cret-value"), ("URL", "http://a")]);

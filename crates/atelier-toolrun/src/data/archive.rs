@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::{Error, Result};
+use crate::OfFile as _;
 use crate::secrets::{Closed, Keys, Recipients};
 
 /// The format, as it stands in a backup.

@@ -17,7 +17,7 @@ use super::journal::{self, Journal, staging};
 use super::{sqlite, volumes};
 use crate::lifecycle::{self, Kind, Line, Manner, Ready, Step, Tool, spawn};
 use crate::secrets::{Keys, Recipients};
-use crate::{Home, Slug};
+use crate::{Home, OfFile as _, Slug};
 
 /// A backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use atelier_api::{ExitCode, Fault};
 
-use crate::{lifecycle, secrets};
+use crate::{FileError, lifecycle, secrets};
 
 /// A result of this module.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -105,26 +105,8 @@ pub enum Error {
     #[error(transparent)]
     Settings(#[from] secrets::Error),
     /// A file.
-    #[error("{} cannot be {doing}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What was done with it.
-        doing: &'static str,
-        /// Why not.
-        source: std::io::Error,
-    },
-}
-
-impl Error {
-    /// A file that failed.
-    pub(crate) fn file(
-        doing: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::File { path, doing, source }
-    }
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl Fault for Error {
@@ -142,7 +124,7 @@ impl Fault for Error {
             Self::Life(error) => error.code(),
             Self::Service(_) => "tool.data.service",
             Self::Settings(error) => error.code(),
-            Self::File { .. } => "tool.data.file",
+            Self::File(_) => "tool.data.file",
         }
     }
 
@@ -157,7 +139,7 @@ impl Fault for Error {
             Self::Life(error) => error.exit(),
             Self::Service(problem) => problem.exit_code(),
             Self::Settings(error) => error.exit(),
-            Self::Database { .. } | Self::Dump { .. } | Self::File { .. } => ExitCode::Failed,
+            Self::Database { .. } | Self::Dump { .. } | Self::File(_) => ExitCode::Failed,
         }
     }
 
@@ -173,7 +155,7 @@ impl Fault for Error {
             Self::Sealed { .. } => {
                 vec!["it opens with keys/tools.key of the home that made it".into()]
             }
-            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            Self::File(error) if error.source.kind() == std::io::ErrorKind::StorageFull => {
                 vec!["make room on that disk; nothing was changed".into()]
             }
             Self::Life(error) => error.hints(),

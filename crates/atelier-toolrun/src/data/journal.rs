@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{Error, Result};
 use super::volumes;
 use crate::lifecycle::{self, Manner, Tool};
-use crate::{Home, Slug};
+use crate::{Home, OfFile as _, Slug};
 
 /// What was being done.
 #[derive(Debug, Clone, Serialize, Deserialize)]

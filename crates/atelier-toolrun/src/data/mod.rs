@@ -17,4 +17,4 @@ pub use backup::{Backup, Saved, backup};
 pub use error::{Error, Result};
 pub use journal::recover;
 pub use restore::{Restored, restore};
-pub use store::{Verified, list, prune, verify};
+pub use store::{Verified, find, list, prune, verify};

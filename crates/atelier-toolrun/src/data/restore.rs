@@ -19,7 +19,7 @@ use super::store;
 use super::volumes;
 use crate::lifecycle::{self, Kind, Manner, Ready, Step, Tool};
 use crate::secrets::Keys;
-use crate::{Home, Slug};
+use crate::{Home, OfFile as _, Slug};
 
 /// What a restore has done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]

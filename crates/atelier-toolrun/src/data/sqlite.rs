@@ -11,6 +11,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::error::{Error, Result};
+use crate::OfFile as _;
 use crate::lifecycle::block;
 
 /// As long others may keep the database for themselves.

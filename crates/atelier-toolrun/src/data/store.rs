@@ -12,7 +12,7 @@ use super::backup::{Backup, ENDING};
 use super::error::{Error, Result};
 use super::journal::remove;
 use crate::secrets::Keys;
-use crate::{Home, Slug};
+use crate::{Home, OfFile as _, Slug};
 
 /// What a backup holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -51,7 +51,10 @@ pub fn list(home: &Home, slug: &Slug) -> Result<Vec<Backup>> {
 }
 
 /// A backup by its name or the beginning of it; without a name the newest.
-pub(crate) fn find(home: &Home, slug: &Slug, name: Option<&str>) -> Result<Backup> {
+///
+/// # Errors
+/// [`Error::Unknown`].
+pub fn find(home: &Home, slug: &Slug, name: Option<&str>) -> Result<Backup> {
     let all = list(home, slug)?;
     let found = match name {
         None => all.first(),

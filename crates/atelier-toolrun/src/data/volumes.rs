@@ -9,6 +9,7 @@ use atelier_engine::{Engine, EngineError, NewVolume, State, Volume};
 use futures_util::StreamExt;
 
 use super::error::{Error, Result};
+use crate::OfFile as _;
 use crate::lifecycle::{Manner, Tool, block, find_engine};
 
 /// Of what a volume is read and written at once.

@@ -1,12 +1,10 @@
 //! What goes wrong when tools are started, stopped and asked, and what to do about it.
 
-use std::path::PathBuf;
-
 use atelier_api::{ExitCode, Fault};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::secrets;
+use crate::{FileError, secrets};
 
 /// A result of this module.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -161,15 +159,8 @@ pub enum Error {
         why: String,
     },
     /// A file of ours.
-    #[error("{} cannot be {doing}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What was done with it.
-        doing: &'static str,
-        /// Why not.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 fn told(said: &str) -> &str {
@@ -180,17 +171,6 @@ fn told(said: &str) -> &str {
 fn held(taken: &[Taken]) -> String {
     let one = |taken: &Taken| format!("port {} is held by {}", taken.port, taken.holder);
     taken.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-impl Error {
-    /// A file that failed.
-    pub(crate) fn file(
-        doing: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::File { path, doing, source }
-    }
 }
 
 impl Fault for Error {
@@ -212,7 +192,7 @@ impl Fault for Error {
             Self::NoServer { .. } => "tool.no_server",
             Self::Engine(_) => "tool.engine",
             Self::Login { .. } => "tool.login",
-            Self::File { .. } => "tool.file",
+            Self::File(_) => "tool.file",
         }
     }
 
@@ -233,7 +213,7 @@ impl Fault for Error {
             | Self::Ended { .. }
             | Self::StillRuns { .. }
             | Self::Blocked { .. }
-            | Self::File { .. } => ExitCode::Failed,
+            | Self::File(_) => ExitCode::Failed,
         }
     }
 

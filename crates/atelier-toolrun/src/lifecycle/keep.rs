@@ -22,7 +22,7 @@ use super::processes::{self, Process};
 use super::spawn;
 use super::tool::{Manner, Tool};
 use crate::secrets::{self, ATK_PLUGIN_DIR, Masker, Purpose, TOOL_DIR, Variables};
-use crate::{Home, Slug};
+use crate::{Home, OfFile as _, Slug};
 
 /// From the request to end until the process is killed.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -12,7 +12,7 @@ use super::environment::outside;
 use super::error::{Error, Result};
 use super::spawn;
 use super::tool::{Kind, Manner, Tool};
-use crate::{Home, Slug};
+use crate::{Home, OfFile as _, Slug};
 
 /// How a tool is registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]

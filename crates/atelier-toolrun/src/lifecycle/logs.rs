@@ -11,7 +11,7 @@ use super::log::Tail;
 use super::ready::Ready;
 use super::spawn::{self, Line};
 use super::tool::{Kind, Manner, Tool};
-use crate::{Home, Slug};
+use crate::{Home, OfFile as _, Slug};
 
 /// Between two looks at a log that is followed.
 const PAUSE: Duration = Duration::from_millis(100);

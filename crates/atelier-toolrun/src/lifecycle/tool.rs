@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::error::{Error, Result};
-use crate::{Home, Slug};
+use crate::{Home, OfFile as _, Slug};
 
 /// How a caller wants things done, and where it hears of them.
 pub struct Manner<'a> {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use atelier_api::{ExitCode, Fault};
 
+use crate::FileError;
+
 /// A result of this module.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -12,15 +14,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// A file of ours.
-    #[error("{} cannot be {doing}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What was done with it.
-        doing: &'static str,
-        /// Why not.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A file of settings holds something else.
     #[error("{} is not a file of settings: {why}", path.display())]
     Format {
@@ -103,21 +98,10 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// A file that failed.
-    pub(crate) fn file(
-        doing: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::File { path, doing, source }
-    }
-}
-
 impl Fault for Error {
     fn code(&self) -> &'static str {
         match self {
-            Self::File { .. } => "tool.settings.file",
+            Self::File(_) => "tool.settings.file",
             Self::Format { .. } => "tool.settings.format",
             Self::Key { .. } => "tool.settings.key",
             Self::Sealed { .. } => "tool.settings.sealed",
@@ -133,7 +117,7 @@ impl Fault for Error {
 
     fn exit(&self) -> ExitCode {
         match self {
-            Self::File { .. } | Self::Encrypt { .. } => ExitCode::Failed,
+            Self::File(_) | Self::Encrypt { .. } => ExitCode::Failed,
             Self::Format { .. } => ExitCode::InvalidInput,
             Self::Key { .. } | Self::Sealed { .. } | Self::Missing { .. } => {
                 ExitCode::Configuration

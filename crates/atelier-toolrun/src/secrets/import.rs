@@ -10,7 +10,7 @@ use super::error::{Error, Result};
 use super::key::{Keys, Recipients};
 use super::store::Settings;
 use super::{Secret, dotenv};
-use crate::{Home, Slug};
+use crate::{Home, OfFile as _, Slug};
 
 /// What was taken over.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]

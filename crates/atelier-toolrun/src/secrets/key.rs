@@ -12,6 +12,7 @@ use age::x25519;
 use super::Secret;
 use super::error::{Error, Result};
 use crate::Home;
+use crate::OfFile as _;
 
 /// This machine's key.
 pub struct Keys {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::error::{Error, Result};
 use super::key::{Keys, Recipients};
 use super::store::Settings;
-use crate::{Home, Slug};
+use crate::{Home, OfFile as _, Slug};
 
 /// What sealing anew has done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]

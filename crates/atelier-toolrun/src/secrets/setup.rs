@@ -13,7 +13,7 @@ use super::Secret;
 use super::error::{Error, Result};
 use super::key::{Keys, Recipients};
 use super::store::{LONGEST, Settings, fits};
-use crate::{Home, Slug};
+use crate::{Home, OfFile as _, Slug};
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]

@@ -1,4 +1,4 @@
-//! The files of a tool's settings: `values/SLUG.yaml` as text, `secrets/SLUG.yaml` with each value
+//! The files of a tool's settings: `values/SLUG.yaml` as text, with the user's comments, `secrets/SLUG.yaml` with each value
 //! sealed by itself, so that a change of one is a change of a few lines in git.
 
 use std::collections::BTreeMap;
@@ -8,10 +8,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use atelier_tools::home as edit;
+use serde_json::{Map, Value, json};
+
 use super::Secret;
 use super::error::{Error, Result};
 use super::key::{Closed, Keys, Recipients};
-use crate::{Home, Slug};
+use crate::{Home, OfFile as _, Slug};
 
 /// What a value may be long: 64 KiB. The kernel takes 128 KiB for a variable with its name.
 pub const LONGEST: usize = 64 * 1024;
@@ -114,19 +117,41 @@ impl Settings {
              # Change one with `atelier tool setup {slug}`.\n{}",
             blocks(&self.sealed)
         );
-        let values = format!(
-            "# Settings of {slug} that are no secrets. `atelier tool setup {slug}` asks for all.\n{}",
-            quoted(&self.plain)
-        );
-        for (path, map, text) in [
-            (home.secrets_file(slug), &self.sealed, secrets),
-            (home.values_file(slug), &self.plain, values),
+        let values = home.values_file(slug);
+        let text = with_comments(slug, &values, &self.plain);
+        for (path, text) in [
+            (home.secrets_file(slug), (!self.sealed.is_empty()).then_some(secrets)),
+            (values, text),
         ] {
-            if write_if_changed(&path, map.is_empty(), &text)? {
+            if write_if_changed(&path, text.as_deref())? {
                 changed.push(path);
             }
         }
         Ok(changed)
+    }
+}
+
+/// Plain settings as their file has them: lines that a user wrote around them stay. Nothing when nothing is left.
+fn with_comments(slug: &Slug, path: &Path, plain: &BTreeMap<String, String>) -> Option<String> {
+    let header = format!(
+        "# Settings of {slug} that are no secrets. `atelier tool setup {slug}` asks for all.\n"
+    );
+    let whole = || format!("{header}{}", edit::emit(&json!(plain)));
+    let as_map = |map: &BTreeMap<String, String>| -> Map<String, Value> {
+        map.iter().map(|(name, text)| (name.clone(), json!(text))).collect()
+    };
+    let old = fs::read_to_string(path).unwrap_or_default();
+    let edited = parse(path, &old).map(|was| match was == *plain {
+        true => old.clone(),
+        false => edit::edit_mapping(&old, &as_map(&was), &as_map(plain)),
+    });
+    let same = |text: &String| parse(path, text).is_ok_and(|read| read == *plain);
+    let kept = edited.ok().filter(same).filter(|_| !old.is_empty());
+    // Without values the file goes, unless the user wrote into it.
+    let written = |text: &String| text.lines().any(|l| !l.trim().is_empty() && l != header.trim());
+    match plain.is_empty() {
+        true => kept.filter(written),
+        false => Some(kept.unwrap_or_else(whole)),
     }
 }
 
@@ -164,13 +189,17 @@ fn read(path: &Path) -> Result<BTreeMap<String, String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(error) => return Err(Error::file("read", path)(error)),
     };
+    parse(path, &text)
+}
+
+fn parse(path: &Path, text: &str) -> Result<BTreeMap<String, String>> {
     let format = |why: String| Error::Format { path: path.to_owned(), why };
     // A file of comments alone is no YAML document.
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(BTreeMap::new());
     }
     let map: BTreeMap<String, Option<String>> =
-        serde_saphyr::from_str(&text).map_err(|error| format(error.to_string()))?;
+        serde_saphyr::from_str(text).map_err(|error| format(error.to_string()))?;
     if let Some(bad) = map.keys().find(|name| !is_name(name)) {
         return Err(format(format!("{bad:?} is no name of a variable")));
     }
@@ -178,16 +207,15 @@ fn read(path: &Path) -> Result<BTreeMap<String, String>> {
 }
 
 /// Writes a file of settings, or removes one that would be empty; whether anything changed.
-fn write_if_changed(path: &Path, empty: bool, text: &str) -> Result<bool> {
-    let old = fs::read_to_string(path).ok();
-    match (empty, old) {
-        (true, None) => Ok(false),
-        (true, Some(_)) => {
+fn write_if_changed(path: &Path, text: Option<&str>) -> Result<bool> {
+    match (text, fs::read_to_string(path).ok()) {
+        (None, None) => Ok(false),
+        (None, Some(_)) => {
             fs::remove_file(path).map_err(Error::file("removed", path))?;
             Ok(true)
         }
-        (false, Some(old)) if old == text => Ok(false),
-        (false, _) => {
+        (Some(text), Some(old)) if old == text => Ok(false),
+        (Some(text), _) => {
             write(path, text).map_err(Error::file("written", path))?;
             Ok(true)
         }
@@ -214,35 +242,4 @@ fn blocks(map: &BTreeMap<String, String>) -> String {
         }
     }
     out
-}
-
-/// Each value in double quotes, everything escaped that YAML 1.1 or 1.2 would read as something else.
-fn quoted(map: &BTreeMap<String, String>) -> String {
-    let mut out = String::new();
-    for (name, text) in map {
-        let _ = write!(out, "{name}: \"");
-        for c in text.chars() {
-            let _ = match c {
-                '"' => write!(out, "\\\""),
-                '\\' => write!(out, "\\\\"),
-                '\n' => write!(out, "\\n"),
-                '\t' => write!(out, "\\t"),
-                '\r' => write!(out, "\\r"),
-                c if c.is_control() || is_odd(c) => match u32::from(c) {
-                    code @ ..=0xff => write!(out, "\\x{code:02x}"),
-                    code @ ..=0xffff => write!(out, "\\u{code:04x}"),
-                    code => write!(out, "\\U{code:08x}"),
-                },
-                c => write!(out, "{c}"),
-            };
-        }
-        out.push_str("\"\n");
-    }
-    out
-}
-
-/// Line breaks, marks and non-characters that YAML folds, skips or refuses.
-fn is_odd(c: char) -> bool {
-    matches!(c, '\u{85}' | '\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
-        || u32::from(c) & 0xfffe == 0xfffe
 }

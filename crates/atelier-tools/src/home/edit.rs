@@ -7,15 +7,21 @@ use serde_json::{Map, Value};
 
 /// `text`, which says `old`, made to say `new`.
 pub(super) fn edit(text: &str, old: &Value, new: &Value) -> String {
-    if let (Value::Object(was), Value::Object(is)) = (old, new) {
-        let lines: Vec<&str> = text.lines().collect();
-        let edited = mapping(&lines, 0, was, is);
-        let edited = edited.join("\n") + "\n";
-        if super::yaml::value(&edited).is_ok_and(|read| read == *new) {
-            return edited;
-        }
-    }
-    emit(new)
+    let edited = match (old, new) {
+        (Value::Object(was), Value::Object(is)) => Some(edit_mapping(text, was, is)),
+        _ => None,
+    };
+    let same = |text: &String| super::yaml::value(text).is_ok_and(|read| read == *new);
+    edited.filter(same).unwrap_or_else(|| emit(new))
+}
+
+/// A mapping in block style, `text`, which says `was`, made to say `is`. Whoever calls reads the result again: what
+/// is not in block style may have come out wrong.
+#[must_use]
+pub fn edit_mapping(text: &str, was: &Map<String, Value>, is: &Map<String, Value>) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let lines = mapping(&lines, 0, was, is);
+    lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
 }
 
 fn indent(line: &str) -> usize {
@@ -98,12 +104,48 @@ fn entry(
             out.extend(mapping(&lines[1..], inner, was, is));
             out
         }
-        (_, Some(is)) => emit_entry(key, is, depth),
+        (_, Some(is)) => {
+            let mut out = emit_entry(key, is, depth);
+            if let ([old], [new]) = (lines, out.as_mut_slice()) {
+                new.push_str(comment(old));
+            }
+            out
+        }
     }
 }
 
+/// The comment behind the value of a line, with the blanks before it.
+fn comment(line: &str) -> &str {
+    let value = line.find(": ").map_or("", |colon| line[colon + 2..].trim_start());
+    // In double quotes a backslash takes the meaning from what follows, in single ones a second quote.
+    let closed = |quote: char, escape: char| {
+        let mut rest = value.char_indices().skip(1).peekable();
+        while let Some((at, c)) = rest.next() {
+            let pair =
+                c == escape && (escape != quote || rest.peek().is_some_and(|(_, n)| *n == quote));
+            match (pair, c == quote) {
+                (true, _) => drop(rest.next()),
+                (_, true) => return Some(at + 1),
+                _ => {}
+            }
+        }
+        None
+    };
+    let begin = match value.chars().next() {
+        Some('"') => closed('"', '\\').unwrap_or(value.len()),
+        Some('\'') => closed('\'', '\'').unwrap_or(value.len()),
+        // What a comment is inside of a flow collection is not worth knowing.
+        Some('[' | '{') => value.len(),
+        _ => 0,
+    };
+    let rest = &value[begin..];
+    let Some(at) = rest.find(" #") else { return "" };
+    &rest[rest[..at].trim_end().len()..]
+}
+
 /// A whole value as block YAML.
-pub(crate) fn emit(value: &Value) -> String {
+#[must_use]
+pub fn emit(value: &Value) -> String {
     let lines = match value {
         Value::Object(map) if map.is_empty() => vec!["{}".to_owned()],
         Value::Object(map) => map.iter().flat_map(|(k, v)| emit_entry(k, v, 0)).collect(),
@@ -164,8 +206,39 @@ fn plain_or_quoted(text: &str) -> String {
         && !text.ends_with(':');
     match plain || url {
         true => text.to_owned(),
-        false => Value::String(text.to_owned()).to_string(),
+        false => quoted(text),
     }
+}
+
+/// In double quotes, everything escaped that YAML 1.1 or 1.2 would read as something else.
+fn quoted(text: &str) -> String {
+    let mut out = "\"".to_owned();
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if c.is_control() || is_odd(c) => {
+                let escaped = match u32::from(c) {
+                    code @ ..=0xff => format!("\\x{code:02x}"),
+                    code @ ..=0xffff => format!("\\u{code:04x}"),
+                    code => format!("\\U{code:08x}"),
+                };
+                out.push_str(&escaped);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Line breaks, marks and non-characters that YAML folds, skips or refuses.
+fn is_odd(c: char) -> bool {
+    matches!(c, '\u{85}' | '\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
+        || u32::from(c) & 0xfffe == 0xfffe
 }
 
 #[cfg(test)]
@@ -197,7 +270,22 @@ mod tests {
     #[test]
     fn one_value_changes_one_line() {
         let text = changed(|v| v["tools"]["notion"]["source"]["kind"] = json!("git"));
-        assert_eq!(text, TEXT.replace("kind: registry # pinned", "kind: git"));
+        assert_eq!(text, TEXT.replace("kind: registry", "kind: git"), "its comment stays");
+    }
+
+    #[test]
+    fn the_comment_behind_a_value_is_told_from_the_value() {
+        for (line, is) in [
+            ("a: b # c", " # c"),
+            ("a: b#c", ""),
+            ("a: \"x # \\\" y\"  # c", "  # c"),
+            ("a: 'it''s # x' # c", " # c"),
+            ("a: # c", ""),
+            ("a: \"open # c", ""),
+            ("a:", ""),
+        ] {
+            assert_eq!(comment(line), is, "{line}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub use atelier_plugin::Slug;
 pub(crate) use change::{Change, refuse_foreign};
+pub use edit::{edit_mapping, emit};
 pub(crate) use journal::Phase;
 pub use lockfile::{Lock, Locked, LockedFile, LockedPackage, PackageKind, Resolved, Unpinned};
 pub use manifest::{
