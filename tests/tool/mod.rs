@@ -4,6 +4,7 @@ mod atk;
 mod mcp;
 mod registry;
 mod sandbox;
+mod search;
 mod services;
 mod walk;
 

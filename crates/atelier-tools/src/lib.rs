@@ -20,3 +20,4 @@ pub use error::{Problem, Result, ToolsError};
 pub use home::{Home, Slug};
 pub use packages::shim;
 pub use process::Cancel;
+pub use source::MCP_REGISTRY;

@@ -224,8 +224,8 @@ fn a_signed_registry_is_believed_only_with_its_signature_and_its_files() {
     let entry = Registry {
         name: "team".into(),
         url: format!("file://{}", registry.display()),
-        reference: None,
         key: Some(key),
+        ..Registry::default()
     };
     verbs::registry_add(&world.home, &entry, &context).unwrap();
     world.add("team/echo").unwrap();
@@ -247,11 +247,15 @@ fn a_search_is_ranked_and_works_offline_from_what_was_fetched() {
     let world = World::new();
     let shell = Shell(&world.home);
     let context = context(&shell, QUIET);
-    assert_eq!(verbs::search(&world.home, "echo", true, &context).unwrap_err().exit().code(), 7);
-    let found = verbs::search(&world.home, "echo", false, &context).unwrap();
+    let search = |query: &str, offline| {
+        let options = verbs::SearchOptions { query: query.into(), offline, mcp: None };
+        verbs::search(&world.home, &options, &context)
+    };
+    assert_eq!(search("echo", true).unwrap_err().exit().code(), 7);
+    let found = search("echo", false).unwrap();
     assert_eq!((found.tools.len(), found.tools[0].name.as_str()), (1, "echo"));
     std::fs::rename(&world.registry, world.folder.path().join("gone")).unwrap();
-    let found = verbs::search(&world.home, "hears", true, &context).unwrap();
+    let found = search("hears", true).unwrap();
     assert_eq!(found.tools[0].name, "echo");
     assert!(found.registries[0].age.unwrap() < 3600);
     assert_eq!(world.add("echo").unwrap_err().exit().code(), 7);

@@ -58,12 +58,15 @@ pub enum Kind {
     McpRegistry,
 }
 
-/// A registry of plugins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A registry: of plugins, or of MCP servers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Registry {
     /// What it is called here.
     pub name: String,
-    /// Its git repository.
+    /// How it is asked.
+    #[serde(default, skip_serializing_if = "RegistryKind::is_git")]
+    pub kind: RegistryKind,
+    /// Its git repository, or where its API begins.
     pub url: String,
     /// Its branch or tag; its default branch otherwise.
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
@@ -71,6 +74,24 @@ pub struct Registry {
     /// The minisign public key that its index is signed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+}
+
+/// Kinds of registries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RegistryKind {
+    /// A git repository with an `index.yaml`.
+    #[default]
+    Git,
+    /// The API of the official MCP Registry.
+    Mcp,
+}
+
+impl RegistryKind {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_git(&self) -> bool {
+        *self == Self::Git
+    }
 }
 
 /// A tool that is wanted.
@@ -270,6 +291,14 @@ fn problems(wanted: &Wanted) -> Vec<Problem> {
     for (at, registry) in wanted.registries.iter().enumerate() {
         if registry.name.parse::<Slug>().is_err() {
             say(format!("`{}` is no name of a registry", registry.name));
+        }
+        if registry.kind == RegistryKind::Mcp
+            && (registry.key.is_some() || registry.reference.is_some())
+        {
+            say(format!(
+                "the registry `{}` is an API, which has no `ref` and no `key`",
+                registry.name
+            ));
         }
         if wanted.registries[..at].iter().any(|r| r.name == registry.name) {
             say(format!("the registry `{}` is there twice", registry.name));

@@ -17,7 +17,8 @@ pub use edit::{edit_mapping, emit};
 pub(crate) use journal::Phase;
 pub use lockfile::{Lock, Locked, LockedFile, LockedPackage, PackageKind, Resolved, Unpinned};
 pub use manifest::{
-    Kind, Manifest, PUBLIC_REGISTRY, Registry, Settings, Source, Tool, Wanted, json_schema,
+    Kind, Manifest, PUBLIC_REGISTRY, Registry, RegistryKind, Settings, Source, Tool, Wanted,
+    json_schema,
 };
 pub(crate) use writer::{Writer, hold};
 

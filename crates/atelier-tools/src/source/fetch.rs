@@ -9,7 +9,7 @@ use super::tree::Tree;
 use super::{mcp_registry, refs, spec};
 use crate::context::Context;
 use crate::git::Remote;
-use crate::home::{Kind, Resolved, Source, Wanted};
+use crate::home::{Kind, RegistryKind, Resolved, Source, Wanted};
 use crate::{Home, Problem, Result, Slug, ToolsError};
 
 /// What was fetched.
@@ -82,7 +82,8 @@ fn from_registry(
     let mut known = Vec::new();
     let mut failed = None;
     for registry in &wanted.registries {
-        if source.registry.as_ref().is_some_and(|r| *r != registry.name) {
+        let other = source.registry.as_ref().is_some_and(|r| *r != registry.name);
+        if other || registry.kind == RegistryKind::Mcp {
             continue;
         }
         let cached = match registry::index(home, registry, Freshness::Now, context) {

@@ -29,7 +29,7 @@ pub(crate) fn fetch(source: &Source) -> Result<(Tree, String, String)> {
     Ok((tree, version, short.replace('.', "-")))
 }
 
-fn text(value: &Value, key: &str) -> String {
+pub(super) fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
@@ -48,14 +48,14 @@ fn from_file(path: &Path) -> Result<Value> {
 }
 
 /// The registry wraps a server into `{"server": …, "_meta": …}`.
-fn inner(value: Value) -> Value {
+pub(super) fn inner(value: Value) -> Value {
     match value.get("server") {
         Some(server) => server.clone(),
         None => value,
     }
 }
 
-fn escape(name: &str) -> String {
+pub(super) fn escape(name: &str) -> String {
     name.bytes()
         .map(|b| match b {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => {
@@ -88,7 +88,7 @@ fn from_registry(source: &Source) -> Result<Value> {
 }
 
 /// The servers whose names have these words.
-pub(crate) fn search(base: &str, words: &str) -> Result<Vec<Value>> {
+fn search(base: &str, words: &str) -> Result<Vec<Value>> {
     let url =
         format!("{}/v0/servers?search={}&limit=50", base.trim_end_matches('/'), escape(words));
     let answer = http::json(&url)?.unwrap_or_default();
@@ -97,7 +97,7 @@ pub(crate) fn search(base: &str, words: &str) -> Result<Vec<Value>> {
 }
 
 /// A `plugin.yaml` for a server.
-fn plugin(server: &Value) -> Result<Value> {
+pub(super) fn plugin(server: &Value) -> Result<Value> {
     let name = text(server, "name");
     let mut variables = Variables::default();
     let run = list(server, "packages").iter().find_map(|p| package(p, &mut variables));
@@ -139,7 +139,7 @@ fn plugin(server: &Value) -> Result<Value> {
     Ok(plugin)
 }
 
-fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+pub(super) fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 

@@ -1,6 +1,7 @@
 //! Where tools come from: what was typed, what that is resolved to, and the files themselves.
 
 mod fetch;
+pub(crate) mod mcp_index;
 mod mcp_registry;
 pub(crate) mod refs;
 mod registry;
@@ -9,7 +10,8 @@ pub(crate) mod tree;
 
 pub(crate) use fetch::{Fetched, describe, fetch};
 pub(crate) use registry::{Freshness, index};
-pub(crate) use spec::parse;
+pub use spec::MCP_REGISTRY;
+pub(crate) use spec::{no_password, parse};
 pub(crate) use tree::{Tree, digest, look};
 
 /// An address as it may be shown: without the password that somebody wrote into it.

@@ -15,7 +15,7 @@ use crate::home::{Registry, files, yaml};
 use crate::{Home, Result, ToolsError};
 
 /// How old a cached index may be before the network is asked.
-const FRESH: i64 = 3600;
+pub(super) const FRESH: i64 = 3600;
 
 /// How new an index has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

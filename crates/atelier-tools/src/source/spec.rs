@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use crate::home::{Kind, Source, Wanted};
+use crate::home::{Kind, RegistryKind, Source, Wanted};
 use crate::{Result, Slug, ToolsError};
 
 /// The official registry of MCP servers.
-const MCP_REGISTRY: &str = "https://registry.modelcontextprotocol.io";
+pub const MCP_REGISTRY: &str = "https://registry.modelcontextprotocol.io";
 
 /// What a text means in a home; `folder` is where relative paths begin.
 pub(crate) fn parse(text: &str, wanted: &Wanted, folder: &Path) -> Result<Source> {
@@ -99,6 +99,7 @@ fn git(url: String, reference: Option<&str>, subdir: Option<&str>) -> Result<Sou
     if reference.is_some_and(|r| r.starts_with('-')) {
         return Err(ToolsError::Usage("a reference does not begin with `-`".into()));
     }
+    no_password(&url)?;
     Ok(Source {
         kind: Kind::Git,
         url: Some(url),
@@ -106,6 +107,21 @@ fn git(url: String, reference: Option<&str>, subdir: Option<&str>) -> Result<Sou
         subdir: subdir.map(str::to_owned),
         ..Source::default()
     })
+}
+
+/// An address without a password: it would stand in `tools.yaml`, and in all of its history.
+pub(crate) fn no_password(url: &str) -> Result<()> {
+    match super::without_password(url) == url {
+        true => Ok(()),
+        false => Err(ToolsError::Other {
+            code: "tool.password",
+            exit: atelier_api::ExitCode::Usage,
+            message: "the address has a password in it, which would stand in tools.yaml for all who have the home".into(),
+            hints: vec![
+                "give it to git's credential helper (git help credentials), and leave it out here".into(),
+            ],
+        }),
+    }
 }
 
 /// A name of a registry: `notion`, `notion@1a2b3c4`, `team/notion`.
@@ -118,6 +134,12 @@ fn named(text: &str, wanted: &Wanted) -> Result<Source> {
         Some((registry, name)) => (Some(registry.to_owned()), name),
         None => (None, name),
     };
+    if let Some(found) = wanted.registries.iter().find(|r| registry.as_ref() == Some(&r.name))
+        && found.kind == RegistryKind::Mcp
+    {
+        let (url, name, version) = (Some(found.url.clone()), Some(name.to_owned()), reference);
+        return Ok(Source { kind: Kind::McpRegistry, url, name, version, ..Source::default() });
+    }
     let name: Slug = name.parse()?;
     if let Some(registry) = &registry
         && !wanted.registries.iter().any(|r| r.name == *registry)
@@ -144,13 +166,14 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Source> {
-        let registry = crate::home::Registry {
-            name: "team".into(),
+        let of = |name: &str, kind| crate::home::Registry {
+            name: name.into(),
+            kind,
             url: "u".into(),
-            reference: None,
-            key: None,
+            ..crate::home::Registry::default()
         };
-        let wanted = Wanted { registries: vec![registry], ..Wanted::default() };
+        let registries = vec![of("team", RegistryKind::Git), of("servers", RegistryKind::Mcp)];
+        let wanted = Wanted { registries, ..Wanted::default() };
         parse(text, &wanted, Path::new("/nonexistent"))
     }
 
@@ -158,7 +181,7 @@ mod tests {
     fn addresses_of_repositories_with_reference_and_folder() {
         for (text, url, reference, subdir) in [
             ("https://h/o/r", "https://h/o/r", None, None),
-            ("https://u:p@h/o/r.git@v1.2#a/b", "https://u:p@h/o/r.git", Some("v1.2"), Some("a/b")),
+            ("https://u@h/o/r.git@v1.2#a/b", "https://u@h/o/r.git", Some("v1.2"), Some("a/b")),
             ("git@h:o/r.git@^1.2", "git@h:o/r.git", Some("^1.2"), None),
             ("git@h:o/r.git", "git@h:o/r.git", None, None),
             (
@@ -190,6 +213,9 @@ mod tests {
             (source.name.as_deref(), source.version.as_deref()),
             (Some("io.github.o/r"), Some("1.0.0"))
         );
+        let source = read("servers/io.github.o/r@1.0.0").unwrap();
+        assert_eq!((source.kind, source.url.as_deref()), (Kind::McpRegistry, Some("u")));
+        assert_eq!(source.name.as_deref(), Some("io.github.o/r"));
         assert!(matches!(read("other/notion"), Err(ToolsError::Missing { .. })));
     }
 
@@ -203,6 +229,7 @@ mod tests {
             "-x",
             "No Name",
             "https://h/o/r@--upload-pack=x",
+            "https://u:p@h/o/r",
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }

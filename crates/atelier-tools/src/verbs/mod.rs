@@ -27,7 +27,7 @@ pub use recipient::{Reseal, recipient_add, recipient_remove, recipients};
 pub use record::record;
 pub use registry::{Known, registry_add, registry_ls, registry_remove};
 pub use remove::{RemoveOptions, Removed, remove};
-pub use search::{Found, Hit, Searched, search};
+pub use search::{Found, Hit, SearchOptions, Searched, search};
 pub use sync::{Synced, Way, sync};
 pub use upgrade::{Outcome, Prefer, UpgradeOptions, Upgraded, outdated, upgrade, upgrade_all};
 pub use validate::{Validated, validate};

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::context::Context;
-use crate::home::{Change, Manifest, Registry, Writer, files};
+use crate::home::{Change, Manifest, Registry, RegistryKind, Writer, files};
 use crate::source::{self, Freshness};
 use crate::{Home, Result, ToolsError};
 
@@ -16,7 +16,7 @@ pub struct Known {
     /// As `tools.yaml` has it.
     #[serde(flatten)]
     pub registry: Registry,
-    /// How many tools its cached index has.
+    /// How many tools its cached index has; nothing for an API, which has no index.
     pub tools: Option<usize>,
     /// How old that is, in seconds.
     pub age: Option<i64>,
@@ -31,7 +31,10 @@ pub struct Known {
 pub fn registry_ls(home: &Home, context: &Context<'_>) -> Result<Vec<Known>> {
     let manifest = Manifest::read(home)?;
     let known = |registry: &Registry| {
-        let index = source::index(home, registry, Freshness::Cached, context).ok();
+        let index = match registry.kind {
+            RegistryKind::Git => source::index(home, registry, Freshness::Cached, context).ok(),
+            RegistryKind::Mcp => None,
+        };
         let (tools, age) = (index.as_ref().map(|i| i.plugins.len()), index.as_ref().map(|i| i.age));
         Known {
             used: users(&manifest, &registry.name).len(),
@@ -43,18 +46,30 @@ pub fn registry_ls(home: &Home, context: &Context<'_>) -> Result<Vec<Known>> {
     Ok(manifest.wanted().registries.iter().map(known).collect())
 }
 
-/// Adds a registry, after its index was read and, with a key, its signature checked.
+/// Adds a registry, after its index was read and, with a key, its signature checked; of an API, after it answered.
 ///
 /// # Errors
 /// [`ToolsError::Exists`], and whatever keeps its index from being read.
 pub fn registry_add(home: &Home, registry: &Registry, context: &Context<'_>) -> Result<Known> {
-    let name: Slug = registry.name.parse()?;
+    let name = registry.name.parse::<Slug>().map_err(|_| {
+        ToolsError::Usage(format!(
+            "`{}` is no name of a registry: lower-case letters and digits with single hyphens between, a letter first, 2 to 64 characters",
+            registry.name
+        ))
+    })?;
+    source::no_password(&registry.url)?;
     let writer = Writer::take(home, &format!("tool registry add {name}"), context)?;
     writer.ready(&["tools.yaml"])?;
     if writer.manifest.wanted().registries.iter().any(|r| r.name == registry.name) {
         return Err(ToolsError::Exists { what: "registry", name: name.to_string() });
     }
-    let index = source::index(home, registry, Freshness::Now, context)?;
+    let index = match registry.kind {
+        RegistryKind::Git => Some(source::index(home, registry, Freshness::Now, context)?),
+        RegistryKind::Mcp => {
+            source::mcp_index::probe(registry, context)?;
+            None
+        }
+    };
     let value = serde_json::to_value(registry).unwrap_or_default();
     let manifest = writer.manifest.with(|m| {
         if !m["registries"].is_array() {
@@ -67,8 +82,8 @@ pub fn registry_add(home: &Home, registry: &Registry, context: &Context<'_>) -> 
     save(&writer, &manifest, format!("tool registry add {name}"), context)?;
     Ok(Known {
         registry: registry.clone(),
-        tools: Some(index.plugins.len()),
-        age: Some(index.age),
+        tools: index.as_ref().map(|index| index.plugins.len()),
+        age: index.as_ref().map(|index| index.age),
         used: 0,
     })
 }
@@ -78,15 +93,14 @@ pub fn registry_add(home: &Home, registry: &Registry, context: &Context<'_>) -> 
 /// # Errors
 /// [`ToolsError::Missing`]; [`ToolsError::Usage`] when it is used.
 pub fn registry_remove(home: &Home, name: &str, context: &Context<'_>) -> Result<()> {
-    let name: Slug = name.parse()?;
     let writer = Writer::take(home, &format!("tool registry remove {name}"), context)?;
     writer.ready(&["tools.yaml"])?;
     let wanted = writer.manifest.wanted();
-    if !wanted.registries.iter().any(|r| r.name == name.as_str()) {
+    if !wanted.registries.iter().any(|r| r.name == name) {
         let known = wanted.registries.iter().map(|r| r.name.clone()).collect();
         return Err(ToolsError::Missing { what: "registry", name: name.to_string(), known });
     }
-    let users = users(&writer.manifest, name.as_str());
+    let users = users(&writer.manifest, name);
     if !users.is_empty() {
         return Err(ToolsError::Other {
             code: "tool.registry_used",
@@ -97,11 +111,11 @@ pub fn registry_remove(home: &Home, name: &str, context: &Context<'_>) -> Result
     }
     let manifest = writer.manifest.with(|m| {
         if let Some(list) = m["registries"].as_array_mut() {
-            list.retain(|r| r["name"] != json!(name.as_str()));
+            list.retain(|r| r["name"] != json!(name));
         }
     })?;
     save(&writer, &manifest, format!("tool registry remove {name}"), context)?;
-    files::remove(&home.cache().join("registries").join(name.as_str()))
+    files::remove(&home.cache().join("registries").join(name))
 }
 
 fn users(manifest: &Manifest, name: &str) -> Vec<String> {

@@ -6,8 +6,8 @@ use atelier_api::{Fault, Problem};
 use atelier_mcp::{ClientOptions, Target};
 use atelier_plugin::Slug;
 use atelier_toolrun::lifecycle;
-use atelier_tools::Result;
-use atelier_tools::verbs::{self, AddOptions, RemoveOptions, UpgradeOptions};
+use atelier_tools::verbs::{self, AddOptions, RemoveOptions, SearchOptions, UpgradeOptions};
+use atelier_tools::{MCP_REGISTRY, Result};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -39,7 +39,9 @@ fn answer<T: Serialize>(result: Result<T>) -> Answer {
 impl Calls {
     pub(super) fn search(&self, input: &Query) -> Answer {
         let changing = self.desk.context();
-        answer(verbs::search(&self.desk.home, &input.query, false, &changing.get()))
+        let mcp = input.mcp_registry.then(|| MCP_REGISTRY.to_owned());
+        let options = SearchOptions { query: input.query.clone(), offline: false, mcp };
+        answer(verbs::search(&self.desk.home, &options, &changing.get()))
     }
 
     pub(super) fn list(&self, _: &Nothing) -> Answer {

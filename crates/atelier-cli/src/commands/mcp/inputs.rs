@@ -15,6 +15,9 @@ pub(super) struct Query {
     /// Words to look for in names and descriptions; empty for everything
     #[serde(default)]
     pub query: String,
+    /// Look in the official MCP Registry as well, which has many more; needs a query
+    #[serde(default)]
+    pub mcp_registry: bool,
 }
 
 /// One installed tool.

@@ -1,8 +1,8 @@
 //! `atelier tool registry`: where tools are looked up.
 
-use atelier_tools::home::Registry;
+use atelier_tools::home::{Registry, RegistryKind};
 use atelier_tools::verbs;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::desk::Desk;
 use crate::context::Context;
@@ -35,8 +35,12 @@ pub(crate) struct LsArgs {
 pub(crate) struct AddArgs {
     /// What it is to be called
     pub name: String,
-    /// Its git URL, or a folder
-    pub url: String,
+    /// Its git URL, or a folder; of kind mcp where its API begins
+    pub url: Option<String>,
+    /// How it is asked: a repository with an index, or the API of the MCP Registry, whose own address
+    /// need not be given
+    #[arg(long, value_enum, default_value_t)]
+    pub kind: Asked,
     /// A branch, tag or commit of it
     #[arg(long = "ref", value_name = "REF")]
     pub reference: Option<String>,
@@ -46,6 +50,16 @@ pub(crate) struct AddArgs {
     /// Write JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// How a registry is asked.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(crate) enum Asked {
+    /// By git
+    #[default]
+    Git,
+    /// By the API of the MCP Registry
+    Mcp,
 }
 
 /// Arguments of `atelier tool registry remove`.
@@ -94,17 +108,29 @@ fn ls(desk: &Desk, args: &LsArgs) -> Result<u8, Failure> {
     }
     let row = |known: &verbs::Known| {
         let tools = known.tools.map_or_else(|| "-".to_owned(), |n| n.to_string());
-        let signed = if known.registry.key.is_some() { "yes" } else { "no" };
-        [known.registry.name.clone(), tools, signed.to_owned(), known.registry.url.clone()]
+        let kind = match (known.registry.kind, &known.registry.key) {
+            (RegistryKind::Mcp, _) => "mcp",
+            (RegistryKind::Git, Some(_)) => "git, signed",
+            (RegistryKind::Git, None) => "git",
+        };
+        [known.registry.name.clone(), tools, kind.to_owned(), known.registry.url.clone()]
     };
-    print(table(["REGISTRY", "TOOLS", "SIGNED", "URL"], &all.iter().map(row).collect::<Vec<_>>()))?;
+    print(table(["REGISTRY", "TOOLS", "KIND", "URL"], &all.iter().map(row).collect::<Vec<_>>()))?;
     Ok(0)
 }
 
 fn add(desk: &Desk, args: &AddArgs) -> Result<u8, Failure> {
+    let (kind, url) = match (args.kind, &args.url) {
+        (Asked::Git, Some(url)) => (RegistryKind::Git, url.as_str()),
+        (Asked::Git, None) => return Err(Failure::usage("a git registry has a URL")),
+        (Asked::Mcp, url) => {
+            (RegistryKind::Mcp, url.as_deref().unwrap_or(atelier_tools::MCP_REGISTRY))
+        }
+    };
     let registry = Registry {
         name: args.name.clone(),
-        url: args.url.clone(),
+        kind,
+        url: url.to_owned(),
         reference: args.reference.clone(),
         key: args.key.as_deref().map(key).transpose()?,
     };
@@ -112,8 +138,8 @@ fn add(desk: &Desk, args: &AddArgs) -> Result<u8, Failure> {
     match args.json {
         true => print_json(&known)?,
         false => {
-            let tools = known.tools.unwrap_or_default();
-            print(format!("added {} with {tools} tools\n", args.name))?;
+            let with = known.tools.map(|n| format!(" with {n} tools")).unwrap_or_default();
+            print(format!("added {}{with}\n", args.name))?;
         }
     }
     Ok(0)

@@ -13,6 +13,10 @@ use crate::output::{note, print, print_json, table};
 pub(crate) struct SearchArgs {
     /// Words that the name or the description has; none: everything
     pub query: Vec<String>,
+    /// Look in the official MCP Registry as well, or in the one at this address
+    #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true,
+          default_missing_value = atelier_tools::MCP_REGISTRY)]
+    pub mcp: Option<String>,
     /// Answer from the kept indexes, without the network
     #[arg(long)]
     pub offline: bool,
@@ -25,7 +29,9 @@ pub(crate) struct SearchArgs {
 pub(crate) fn run(args: &SearchArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let desk = Desk::new(context, false, args.json)?;
     let changing = desk.context();
-    let found = verbs::search(&desk.home, &args.query.join(" "), args.offline, &changing.get())?;
+    let (query, mcp) = (args.query.join(" "), args.mcp.clone());
+    let options = verbs::SearchOptions { query, offline: args.offline, mcp };
+    let found = verbs::search(&desk.home, &options, &changing.get())?;
     if args.json {
         print_json(&found)?;
         return Ok(0);
@@ -35,7 +41,11 @@ pub(crate) fn run(args: &SearchArgs, context: &Context<'_>) -> Result<u8, Failur
     }
     let row = |hit: &verbs::Hit| {
         let here = if hit.installed { "yes" } else { "" };
-        [hit.name.clone(), hit.registry.clone(), here.to_owned(), hit.description.clone()]
+        let what = match &hit.problem {
+            Some(why) => format!("({why}) {}", hit.description),
+            None => hit.description.clone(),
+        };
+        [hit.name.clone(), hit.registry.clone(), here.to_owned(), what]
     };
     let rows: Vec<_> = found.tools.iter().map(row).collect();
     match rows.is_empty() {
