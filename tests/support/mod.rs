@@ -28,6 +28,7 @@ pub use far::FarHost;
 pub use http::{ask, connect, raw, send};
 pub use leaks::Traces;
 pub use own_engine::OwnEngine;
+pub use podman::Podman;
 pub use sandboxes::kill_sandbox;
 pub use servers::greeter;
 pub use terminal::in_terminal;
@@ -38,7 +39,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A home, a project, and the binary.
 pub struct Lab {
     /// An engine of its own, which ends before its folder goes.
-    podman: Option<podman::Podman>,
+    podman: Option<Podman>,
     folder: tempfile::TempDir,
     /// Variables of the binary besides the usual ones.
     variables: Vec<(&'static str, String)>,

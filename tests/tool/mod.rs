@@ -1,11 +1,13 @@
 //! `atelier tool` and `atelier mcp`.
 
 mod atk;
+mod images;
 mod mcp;
 mod registry;
 mod sandbox;
 mod search;
 mod services;
+mod uv;
 mod walk;
 
 use std::fs;

@@ -35,3 +35,22 @@ fn a_server_in_a_sandbox_answers_and_sees_no_home_of_ateliers() {
         "it left none behind"
     );
 }
+
+#[test]
+fn its_own_script_finds_the_pinned_packages_in_the_sandbox_without_a_network() {
+    let shed = Shed::new();
+    let plugin = "schema_version: atelier/1\nname: Speaker One\ndescription: says who it is\n\
+        sandbox: {runtime: host}\npackages: [{npm: semver@7.7.2}, {pypi: tabulate==0.9.0}]\n\
+        env_vars: [{name: API_KEY, default: '12345'}]\n\
+        mcp: {transport: stdio, command: bash, args: [$ATELIER_TOOL_DIR/server.sh], env: [API_KEY]}\n";
+    let script = "#!/bin/bash\nversion=$(npx -y semver 1.2.3)\n\
+        rows=$(printf 'a b' | uvx tabulate | tr -d ' \\n')\n\
+        exec python3 \"${0%/*}/server.py\" \"$version $rows\"\n";
+    let files = [("plugin.yaml", plugin), ("server.sh", script), ("server.py", SPEAKER[1].1)];
+    shed.publish("speaker-one", &files);
+    shed.init();
+    shed.ok(&["add", "speaker-one", "--yes"]);
+    fs::write(shed.lab.home().join("config.yaml"), "tools: {consent: deny}\n").unwrap();
+    let said = super::mcp::call(&shed, "tool_call", &["name=speaker-one", "function=whoami"]);
+    assert!(said.to_string().contains("1.2.3 --ab-- 5"), "{said}");
+}

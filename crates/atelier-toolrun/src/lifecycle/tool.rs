@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::error::{Error, Result};
-use crate::{Home, OfFile as _, Slug};
+use crate::{Home, OfFile as _, Slug, shim};
 
 /// How a caller wants things done, and where it hears of them.
 pub struct Manner<'a> {
@@ -105,7 +105,10 @@ impl Tool {
     pub fn load(home: &Home, slug: &Slug) -> Result<Self> {
         let folder = home.plugin(slug);
         match Plugin::load(&folder) {
-            Ok(plugin) => Ok(Self { slug: slug.clone(), plugin, folder }),
+            Ok(mut plugin) => {
+                shim::pin_images(home, slug, &mut plugin);
+                Ok(Self { slug: slug.clone(), plugin, folder })
+            }
             Err(error) => Err(Error::Plugin {
                 slug: slug.as_str().to_owned(),
                 why: error.to_string(),

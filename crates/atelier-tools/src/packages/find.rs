@@ -313,17 +313,12 @@ pub(super) fn npx_packages(args: &[String]) -> Vec<String> {
     packages
 }
 
+/// Options of `uvx` that have a value, besides those that name packages.
+pub(super) const UVX_VALUES: &[&str] =
+    &["-p", "--python", "--index-url", "--index", "--extra-index-url", "--directory", "--env-file"];
+
 /// The packages of `uvx`: those of `--from` and `--with`, or the first word that is no option.
 pub(super) fn uvx_packages(args: &[String]) -> Vec<String> {
-    const VALUES: &[&str] = &[
-        "-p",
-        "--python",
-        "--index-url",
-        "--index",
-        "--extra-index-url",
-        "--directory",
-        "--env-file",
-    ];
     let (mut from, mut with) = (None, Vec::new());
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
@@ -332,7 +327,7 @@ pub(super) fn uvx_packages(args: &[String]) -> Vec<String> {
             "--with" => with.extend(rest.next().cloned()),
             flag if flag.starts_with("--from=") => from = Some(flag["--from=".len()..].to_owned()),
             flag if flag.starts_with("--with=") => with.push(flag["--with=".len()..].to_owned()),
-            flag if VALUES.contains(&flag) => drop(rest.next()),
+            flag if UVX_VALUES.contains(&flag) => drop(rest.next()),
             flag if flag.starts_with('-') => {}
             word => {
                 from = from.or_else(|| Some(word.to_owned()));

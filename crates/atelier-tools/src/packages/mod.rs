@@ -7,6 +7,7 @@ mod npm;
 mod oci;
 mod pypi;
 pub mod shim;
+mod shim_alone;
 mod words;
 
 pub(crate) use find::{Found, Wants, find};
@@ -29,11 +30,13 @@ pub(crate) struct Pinned {
     pub unpinned: Vec<Unpinned>,
 }
 
-/// Pins everything that was found; `scratch` is an empty folder.
+/// Pins everything that was found; `scratch` is an empty folder. Images are `brought` where nothing else tells their
+/// digests.
 pub(crate) fn pin(
     slug: &Slug,
     wants: &Wants,
     scratch: &Path,
+    brought: bool,
     context: &Context<'_>,
 ) -> Result<Pinned> {
     let mut pinned = Pinned { unpinned: wants.unpinned.clone(), ..Pinned::default() };
@@ -51,7 +54,7 @@ pub(crate) fn pin(
     }
     for image in oci {
         context.at("locking", &format!("image: {}", image.name))?;
-        oci::pin(image, context, &mut pinned);
+        oci::pin(image, brought, context, &mut pinned);
     }
     pinned.packages.sort();
     pinned.unpinned.sort();

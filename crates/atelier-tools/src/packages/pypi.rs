@@ -63,8 +63,19 @@ pub(super) fn pin(
 
 type Closure = BTreeMap<String, (String, Vec<String>)>;
 
-fn with_uv(slug: &Slug, uv: &Path, scratch: &Path, context: &Context<'_>) -> Result<Closure> {
+/// `uv` with the certificate authorities of this machine, as git, pip and we ourselves have them; its own list knows no
+/// company's.
+fn calling(uv: &Path) -> Command {
+    const NAMES: [&str; 2] = ["UV_SYSTEM_CERTS", "UV_NATIVE_TLS"];
     let mut command = Command::new(uv);
+    if NAMES.iter().all(|name| std::env::var_os(name).is_none()) {
+        command.envs(NAMES.map(|name| (name, "true")));
+    }
+    command
+}
+
+fn with_uv(slug: &Slug, uv: &Path, scratch: &Path, context: &Context<'_>) -> Result<Closure> {
+    let mut command = calling(uv);
     command.current_dir(scratch).args([
         "pip",
         "compile",
@@ -145,10 +156,10 @@ pub(super) fn install(
 ) -> Result<()> {
     let python = folder.join("bin/python");
     if let Some(uv) = process::find("uv", None) {
-        let mut venv = Command::new(&uv);
+        let mut venv = calling(&uv);
         venv.args(["venv", "-q", "--no-project"]).arg(folder);
         must(slug.as_str(), "uv venv", venv, context)?;
-        let mut pip = Command::new(&uv);
+        let mut pip = calling(&uv);
         pip.args(["pip", "install", "-q", "--require-hashes", "--no-deps", "--python"]).arg(python);
         pip.arg("-r").arg(requirements);
         return must(slug.as_str(), "uv pip install", pip, context).map(drop);

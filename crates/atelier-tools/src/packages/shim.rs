@@ -4,12 +4,15 @@
 
 use std::path::{Path, PathBuf};
 
+use atelier_plugin::Plugin;
 use serde_json::Value;
 
-use super::find::{docker_image_at, npx_packages, uvx_packages};
+use super::find::{UVX_VALUES, docker_image_at, npx_packages, uvx_packages};
 use super::pypi::normal;
-use crate::home::{Locked, PackageKind, files};
+use crate::home::{Locked, LockedPackage, PackageKind, files};
 use crate::{Home, Result, Slug, ToolsError, process};
+
+pub use super::shim_alone::write_alone;
 
 /// What to run instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +154,7 @@ fn after_options<'a>(args: &'a [String], values: &[&str]) -> &'a [String] {
 }
 
 /// The program of a package, as npm chooses it: the only one, or the one that is called as the package is.
-fn command_of(modules: &Path, package: &str, command: Option<&str>) -> Option<PathBuf> {
+pub(super) fn command_of(modules: &Path, package: &str, command: Option<&str>) -> Option<PathBuf> {
     let text = std::fs::read_to_string(modules.join(package).join("package.json")).ok()?;
     let about: Value = serde_json::from_str(&text).ok()?;
     let short = package.rsplit('/').next().unwrap_or(package);
@@ -176,17 +179,7 @@ fn uvx(home: &Home, slug: &Slug, locked: &Locked, args: &[String]) -> Result<Opt
     if packages.is_empty() || !packages.iter().all(known) {
         return Ok(None);
     }
-    let values = [
-        "--from",
-        "--with",
-        "-p",
-        "--python",
-        "--index-url",
-        "--index",
-        "--extra-index-url",
-        "--directory",
-        "--env-file",
-    ];
+    let values = [&["--from", "--with"], UVX_VALUES].concat();
     let words = after_options(args, &values);
     let Some((command, rest)) = words.split_first() else { return Ok(None) };
     let end = command.find(['=', '<', '>', '~', '@', '[']).unwrap_or(command.len());
@@ -204,23 +197,62 @@ fn uvx(home: &Home, slug: &Slug, locked: &Locked, args: &[String]) -> Result<Opt
 /// The same call with the image's digest.
 fn docker(home: &Home, program: &str, args: &[String], locked: &Locked) -> Instead {
     let mut args = args.to_vec();
-    let mut unpinned = Some("no image was named".to_owned());
-    if let Some(at) = docker_image_at(&args[1..]).map(|at| at + 1) {
-        let image = args[at].clone();
-        let bare = |image: &str| {
-            let colon = image.rfind(':').filter(|at| !image[*at..].contains('/'));
-            colon.map_or(image.to_owned(), |at| image[..at].to_owned())
-        };
-        let pin =
-            locked.packages.iter().find(|p| p.kind == PackageKind::Oci && p.name == bare(&image));
-        unpinned = match (image.contains('@'), pin.and_then(|p| p.digest.as_ref())) {
-            (true, _) => None,
-            (false, Some(digest)) => {
-                args[at] = format!("{}@{digest}", bare(&image));
+    let unpinned = match docker_image_at(&args[1..]).map(|at| at + 1) {
+        None => Some("no image was named".to_owned()),
+        Some(at) => match by_digest(locked, &args[at]) {
+            Some(image) => {
+                args[at] = image;
                 None
             }
-            (false, None) => Some(format!("the lock has no digest of {image}")),
-        };
-    }
+            None => Some(format!("the lock has no digest of {}", args[at])),
+        },
+    };
     Instead { program: itself(home, program), args, unpinned }
+}
+
+/// An image by its digest, if one is known. The tag goes: it may have moved.
+fn by_digest(locked: &Locked, image: &str) -> Option<String> {
+    if image.contains('@') {
+        return Some(image.to_owned());
+    }
+    let colon = image.rfind(':').filter(|at| !image[*at..].contains('/'));
+    let (bare, tag) = colon.map_or((image, "latest"), |at| (&image[..at], &image[at + 1..]));
+    let is_it =
+        |p: &&LockedPackage| p.kind == PackageKind::Oci && p.name == bare && p.version == tag;
+    let digest = locked.packages.iter().find(is_it)?.digest.as_ref()?;
+    Some(format!("{bare}@{digest}"))
+}
+
+/// The images that Atelier itself starts for a plugin, its service and its MCP server, by the digests of the lock. What
+/// that does not name stays as it is, as in a home that is being made.
+pub fn pin_images(home: &Home, slug: &Slug, plugin: &mut Plugin) {
+    let Ok(lock) = crate::home::Lock::read(home) else { return };
+    let Some(locked) = lock.tools.get(slug) else { return };
+    if let Some(service) = &mut plugin.service {
+        if let Some(image) = service.image.as_mut()
+            && let Some(pinned) = by_digest(locked, image)
+        {
+            *image = pinned;
+        }
+        if let Some((program, args)) = service.command.split_first_mut() {
+            pin_run(program, args, locked);
+        }
+    }
+    if let Some(mcp) = &mut plugin.mcp
+        && let Some(program) = mcp.command.clone()
+    {
+        pin_run(&program, &mut mcp.args, locked);
+    }
+}
+
+/// `docker run … IMAGE …` with the image by its digest.
+fn pin_run(program: &str, args: &mut [String], locked: &Locked) {
+    let engine = ["docker", "podman"].contains(&program.rsplit('/').next().unwrap_or(program));
+    if !engine || args.first().is_none_or(|verb| verb != "run") {
+        return;
+    }
+    let Some(at) = docker_image_at(&args[1..]).map(|at| at + 1) else { return };
+    if let Some(pinned) = by_digest(locked, &args[at]) {
+        args[at] = pinned;
+    }
 }

@@ -105,7 +105,7 @@ pub(super) fn install(
     change.record.slug = Some(slug.clone());
     change.record.message = format!("tool add {slug} ({from})");
     change.phase(Phase::Preparing, context)?;
-    let pinned = packages::pin(slug, &wants, &change.folder().join("pin"), context)?;
+    let pinned = packages::pin(slug, &wants, &change.folder().join("pin"), true, context)?;
     let mut notes = fetched.tree.notes.clone();
     let aside = put_aside(&writer.home, slug, &fetched.tree)?;
     notes.extend(

@@ -100,7 +100,7 @@ pub fn upgrade(
         let scratch = change.folder().join("repo");
         let fetched = source::fetch(home, writer.manifest.wanted(), &source, &scratch, context)?;
         let wants = packages::find(&fetched.plugin, &fetched.tree);
-        let pinned = packages::pin(&slug, &wants, &change.folder().join("pin"), context)?;
+        let pinned = packages::pin(&slug, &wants, &change.folder().join("pin"), true, context)?;
         let mut upgraded = compare(home, &slug, &old, &fetched, &pinned, options.prefer)?;
         let moves = options.to.is_some() && source != writer.manifest.wanted().tools[&slug].source;
         if upgraded.same && !moves {
@@ -148,7 +148,7 @@ pub fn outdated(home: &Home, name: Option<&str>, context: &Context<'_>) -> Resul
         let repo = scratch.path().join("repo");
         let fetched = source::fetch(home, manifest.wanted(), &source, &repo, context)?;
         let wants = packages::find(&fetched.plugin, &fetched.tree);
-        let pinned = packages::pin(slug, &wants, &scratch.path().join("pin"), context)?;
+        let pinned = packages::pin(slug, &wants, &scratch.path().join("pin"), false, context)?;
         compare(home, slug, lock.tool(slug)?, &fetched, &pinned, Prefer::Ours)
     })
 }

@@ -43,7 +43,14 @@ pub(super) fn sandboxed(
     for name in passed {
         all.extend(["-e".into(), name.into()]);
     }
-    all.extend(["--".into(), moved(program.as_os_str())]);
+    all.push("--".into());
+    // The plugin's own scripts find the pinned packages as well, first on whatever `PATH` there is inside.
+    let shims = project.join("shims");
+    if shim::write_alone(&desk.home, slug, &project, &shims)? {
+        let first = r#"PATH="$0:$PATH"; export PATH; exec "$@""#;
+        all.extend(["/bin/sh".into(), "-c".into(), first.into(), shims.into()]);
+    }
+    all.push(moved(program.as_os_str()));
     all.extend(arguments.iter().map(|argument| moved(argument)));
     // Our own command needs what is ours, which no server gets.
     let ours = std::env::vars_os().filter(|(name, _)| is_ours(name));
