@@ -48,6 +48,9 @@ need_for_tests() {
     for helper in catatonit netavark aardvark-dns; do
         [ -n "$(find /usr/libexec /usr/lib/podman /usr/bin -name "$helper" -print -quit 2>/dev/null)" ] || install_packages "$helper"
     done
+    # The server's programs; Debian's package would also start one.
+    [ -n "$(find /usr/lib/postgresql -path '*/bin/initdb' -print -quit 2>/dev/null)" ] || install_packages postgresql
+    need psql=postgresql-client script=bsdutils
     # A clock of the tests' own.
     [ -n "$(find /usr/lib -name libfaketimeMT.so.1 -print -quit 2>/dev/null)" ] || install_packages libfaketime
     python3 -c 'import ensurepip' 2>/dev/null || install_packages python3-venv

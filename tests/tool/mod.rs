@@ -3,7 +3,9 @@
 mod atk;
 mod images;
 mod mcp;
+mod postgres;
 mod registry;
+mod remotes;
 mod sandbox;
 mod search;
 mod services;

@@ -138,6 +138,8 @@ pub enum ToolsError {
         from: String,
         /// Why not.
         why: String,
+        /// The command that does the same where somebody can be asked.
+        by_hand: Option<String>,
     },
     /// A source is larger, slower or deeper than is allowed.
     #[error("{from} was not fetched: {why}")]
@@ -310,6 +312,9 @@ impl Fault for ToolsError {
                 "commit them: atelier tool git commit -a".into(),
             ],
             Self::Git(_) => one("look: atelier tool git status"),
+            Self::Fetch { by_hand: Some(command), .. } => {
+                vec![format!("try it by hand, where git may ask: {command}")]
+            }
             Self::Hook { slug, .. } => vec![format!("its log: atelier tool logs {slug}")],
             Self::Other { hints, .. } => hints.clone(),
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {

@@ -12,8 +12,11 @@ const LARGEST: usize = 16 << 20;
 
 /// The JSON at a URL; nothing for 404.
 pub(crate) fn json(url: &str) -> Result<Option<Value>> {
-    let failed =
-        |why: String| ToolsError::Fetch { from: crate::source::without_password(url), why };
+    let failed = |why: String| ToolsError::Fetch {
+        from: crate::source::without_password(url),
+        why,
+        by_hand: None,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| failed(e.to_string()))?;
     runtime.block_on(async {

@@ -94,14 +94,24 @@ impl<'a> Call<'a> {
 
     /// It speaks to another machine. A question for a password or a host's key would wait for ever: our children have
     /// no terminal.
-    pub fn far(self) -> Self {
-        let asked = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|n| std::env::var_os(n).is_some());
-        let get = ["config", "--get", "core.sshCommand"];
-        let set = || Self::new(self.folder, self.limit, &self.cancel).args(get).run();
-        match asked || set().is_ok_and(|ended| ended.ok()) {
-            true => self,
-            false => self.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes"),
+    pub fn far(mut self) -> Self {
+        let get = ["config", "--get-regexp", r"^core\.(sshcommand|askpass)$"];
+        let said = Self::new(self.folder, self.limit, &self.cancel).args(get).run();
+        let said = said.map(|ended| ended.text()).unwrap_or_default();
+        let set = |name: &str| std::env::var_os(name).is_some();
+        let configured = |name: &str| said.lines().any(|line| line.starts_with(name));
+        if !(set("GIT_SSH_COMMAND") || set("GIT_SSH") || configured("core.sshcommand")) {
+            self = self.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes");
         }
+        // A command of the user's own may ask all the same, at the terminal that it finds by itself: OpenSSH then
+        // asks a program instead, which says nothing.
+        if !set("SSH_ASKPASS") {
+            self = self.env("SSH_ASKPASS", "false");
+            if !(set("GIT_ASKPASS") || configured("core.askpass")) {
+                self = self.env("GIT_ASKPASS", "");
+            }
+        }
+        self.env("SSH_ASKPASS_REQUIRE", "force")
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {

@@ -62,7 +62,11 @@ impl<'a> Remote<'a> {
             {
                 ToolsError::Limit { from, why }
             }
-            ToolsError::Git(why) => ToolsError::Fetch { from, why: why.replace(&self.url, &shown) },
+            ToolsError::Git(why) => ToolsError::Fetch {
+                why: why.replace(&self.url, &shown),
+                by_hand: Some(format!("git ls-remote {from}")),
+                from,
+            },
             other => other,
         }
     }

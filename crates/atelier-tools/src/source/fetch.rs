@@ -88,8 +88,8 @@ fn from_registry(
         }
         let cached = match registry::index(home, registry, Freshness::Now, context) {
             Ok(cached) => cached,
-            Err(ToolsError::Fetch { from, why }) => {
-                failed = failed.or(Some(ToolsError::Fetch { from, why }));
+            Err(error @ ToolsError::Fetch { .. }) => {
+                failed = failed.or(Some(error));
                 continue;
             }
             Err(error) => return Err(error),
@@ -151,7 +151,7 @@ fn from_git(
         None => {
             let from = super::without_password(&remote.url);
             let why = "neither its root nor .atelier/ or .atk/ has a plugin.yaml".into();
-            return Err(ToolsError::Fetch { from, why });
+            return Err(ToolsError::Fetch { from, why, by_hand: None });
         }
     };
     let tree = Tree::of_commit(remote, &chosen.commit, &subdir, &context.limits)?;

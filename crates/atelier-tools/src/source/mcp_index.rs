@@ -85,7 +85,11 @@ pub(crate) fn look(
     if freshness == Freshness::Cached {
         if cache.servers.is_empty() {
             let from = format!("registry {}", registry.name);
-            return Err(ToolsError::Fetch { from, why: "nothing of it is kept here".into() });
+            return Err(ToolsError::Fetch {
+                from,
+                why: "nothing of it is kept here".into(),
+                by_hand: None,
+            });
         }
     } else if !wanted.is_empty() {
         context.at("fetching", &format!("registry {}", registry.name))?;
@@ -157,7 +161,7 @@ fn page(base: &str, word: &str, limit: u32, cursor: Option<&str>) -> Result<Valu
         }
     }
     let why = "it does not answer as an MCP registry does".into();
-    Err(ToolsError::Fetch { from: super::without_password(base), why })
+    Err(ToolsError::Fetch { from: super::without_password(base), why, by_hand: None })
 }
 
 /// A server as it is listed; nothing for one that was deleted, or an older version.

@@ -26,6 +26,7 @@ pub(crate) fn resolve(remote: &Remote<'_>, wanted: Option<&str>) -> Result<Chose
     match wanted.filter(|w| is_hex(w)) {
         Some(short) => Ok(Chosen { commit: remote.whole_commit(short)?, version: None }),
         None => Err(crate::ToolsError::Fetch {
+            by_hand: None,
             from: super::without_password(&remote.url),
             why: match wanted {
                 None => "it has no commits".into(),

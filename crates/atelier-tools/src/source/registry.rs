@@ -87,6 +87,7 @@ pub(crate) fn index(
     match (cached, enough) {
         (Some(cached), true) => Ok(cached),
         (None, true) => Err(ToolsError::Fetch {
+            by_hand: None,
             from: format!("registry {}", registry.name),
             why: "there is no cached copy of its index".into(),
         }),
@@ -158,6 +159,7 @@ fn refresh(home: &Home, registry: &Registry, context: &Context<'_>) -> Result<Ca
         String::from_utf8(contents.get(at)?.clone()).ok()
     };
     let index = text("index.yaml").ok_or_else(|| ToolsError::Fetch {
+        by_hand: None,
         from: format!("registry {}", registry.name),
         why: "it has no index.yaml".into(),
     })?;

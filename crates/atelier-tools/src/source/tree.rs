@@ -94,6 +94,7 @@ impl Tree {
     ) -> Result<Self> {
         let subject = super::without_password(&remote.url);
         let entries = remote.list(commit, folder)?.ok_or_else(|| ToolsError::Fetch {
+            by_hand: None,
             from: subject.clone(),
             why: format!("its commit {commit} has no folder `{folder}`"),
         })?;

@@ -56,10 +56,11 @@ pub struct Added {
 /// # Errors
 /// [`ToolsError`]: whatever the reason, the home is as it was before.
 pub fn add(home: &Home, options: &AddOptions, context: &Context<'_>) -> Result<Added> {
-    let writer = Writer::take(home, &format!("tool add {}", options.what), context)?;
+    let doing = format!("tool add {}", source::without_password(&options.what));
+    let writer = Writer::take(home, &doing, context)?;
     writer.ready(&["tools.yaml", "tools.lock.json"])?;
     let wanted = source::parse(&options.what, writer.manifest.wanted(), &options.folder)?;
-    let change = Change::begin(&writer, None, format!("tool add {}", options.what))?;
+    let change = Change::begin(&writer, None, doing)?;
     let scratch = change.folder().join("repo");
     let done = change.run(context, |change| {
         let fetched = source::fetch(home, writer.manifest.wanted(), &wanted, &scratch, context)?;
