@@ -173,3 +173,47 @@ fn a_profile_decides_what_agents_have() {
     shed.ok(&["profile", "use"]);
     assert!(file().contains("speaker-one") && file().contains("other"), "{}", file());
 }
+
+#[test]
+fn first_steps_that_go_wrong_say_what_to_do_instead() {
+    let shed = Shed::new();
+    for verb in [&["upgrade", "--all"][..], &["ls"], &["install", "--all"], &["search", "x"]] {
+        shed.fails(verb, 8, &["no home of tools", "atelier tool init"]);
+    }
+    for verb in ["upgrade", "install", "start", "setup", "backup"] {
+        shed.fails(&[verb], 2, &["--all"]);
+    }
+    shed.publish("speaker-one", &SPEAKER);
+    shed.init();
+    shed.ok(&["add", "speaker-one", "--yes"]);
+    shed.fails(&["add", "speaker-one", "--yes"], 4, &["atelier tool upgrade speaker-one"]);
+    let set = shed.json(&["setup", "speaker-one", "--set", "API_KEY_ID=two"]);
+    assert_eq!(
+        (&set[0]["slug"], &set[0]["missing"][0]),
+        (&"speaker-one".into(), &"API_KEY".into())
+    );
+    assert!(shed.ok(&["start", "speaker-one"]).contains("has no service"));
+    assert_eq!(shed.json(&["outdated", "speaker-one"]), serde_json::json!([]));
+    shed.fails(&["outdated", "other-one"], 3, &["other-one"]);
+    let url = format!("file://{}", shed.registry.display());
+    shed.fails(&["registry", "add", "Bad Name", &url], 2, &["no name of a registry"]);
+    shed.fails(&["registry", "remove", "x"], 3, &["no registry `x`", "default"]);
+}
+
+#[test]
+fn a_tool_is_taken_out_of_an_agent_that_is_not_on_this_machine() {
+    let shed = speaker();
+    shed.ok(&["plug", "speaker-one", "--zed"]);
+    assert!(shed.ok(&["unplug", "speaker-one"]).contains("speaker-one in zed: server removed"));
+    assert!(shed.ok(&["unplug", "speaker-one"]).contains("as it was"), "nothing is left to do");
+}
+
+#[test]
+fn nobody_is_asked_about_a_backup_that_is_not_there() {
+    let shed = Shed::new();
+    let plugin = "schema_version: atelier/1\nname: Notes\ndescription: x\ndata: [{path: data}]\n";
+    shed.publish("notes", &[("plugin.yaml", plugin)]);
+    shed.init();
+    shed.ok(&["add", "notes", "--yes"]);
+    shed.fails(&["restore", "notes"], 3, &["notes", "backup"]);
+}

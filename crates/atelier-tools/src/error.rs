@@ -302,6 +302,9 @@ impl Fault for ToolsError {
             Self::Invalid { problems, .. } => {
                 problems.iter().filter_map(|p| p.hint.clone()).collect()
             }
+            Self::Exists { what: "tool", name } => {
+                vec![format!("to its newest version: atelier tool upgrade {name}")]
+            }
             Self::Frozen(_) => one("bring it there without --frozen: atelier tool install --all"),
             Self::Edited { slug, .. } => vec![
                 format!("keep yours: atelier tool upgrade {slug} --ours"),

@@ -57,16 +57,38 @@ impl Wiring<'_> {
         if !names.is_empty() {
             return names.iter().map(|name| Agent::find(name).map_err(of_agent)).collect();
         }
+        match self.here()? {
+            here if here.is_empty() => Err(super::no_agents()),
+            here => Ok(here),
+        }
+    }
+
+    fn here(&self) -> Result<Vec<Agent>> {
         let mut here = Vec::new();
         for agent in Agent::all() {
             if agent.probe(&self.places).map_err(of_agent)?.installed {
                 here.push(agent);
             }
         }
-        match here.is_empty() {
-            true => Err(super::no_agents()),
-            false => Ok(here),
+        Ok(here)
+    }
+
+    /// The agents of these names; of none: those that have one of the tools, or are on this machine.
+    ///
+    /// # Errors
+    /// When a name is no agent's, or the ledger can't be read.
+    pub fn agents_with(&self, tools: &[Slug], names: &[&str]) -> Result<Vec<Agent>> {
+        if !names.is_empty() {
+            return self.agents(names);
         }
+        let mut all = self.here()?;
+        for (tool, agent) in self.plugged()? {
+            let agent = Agent::find(&agent).map_err(of_agent)?;
+            if tools.iter().any(|slug| slug.as_str() == tool) && !all.contains(&agent) {
+                all.push(agent);
+            }
+        }
+        Ok(all)
     }
 
     /// Puts tools into agents. Doing it twice is the same as once.

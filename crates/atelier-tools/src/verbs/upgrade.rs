@@ -124,6 +124,7 @@ pub fn upgrade_all(
     options: &UpgradeOptions,
     context: &Context<'_>,
 ) -> Result<Vec<Outcome>> {
+    crate::home::Manifest::read(home)?;
     let lock = crate::home::Lock::read(home)?;
     each(lock.tools.keys(), context, |slug| upgrade(home, slug.as_str(), options, context))
 }

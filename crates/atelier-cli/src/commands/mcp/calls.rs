@@ -114,7 +114,7 @@ impl Calls {
     pub(super) fn unplug(&self, input: &Wires) -> Answer {
         answer(self.permitted("unplug", &input.names).and_then(|tools| {
             let wiring = self.desk.wiring(atelier_agents::Scope::User, false)?;
-            wiring.unplug(&tools, &wiring.agents(&names(input))?)
+            wiring.unplug(&tools, &wiring.agents_with(&tools, &names(input))?)
         }))
     }
 

@@ -14,11 +14,12 @@ pub(crate) fn slug(text: &str) -> Result<Slug, String> {
 
 /// Some tools, or all of them.
 #[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
 pub(crate) struct SomeOrAll {
     /// The tools
-    #[arg(value_name = "NAME", value_parser = slug, required_unless_present = "all")]
+    #[arg(value_name = "NAME", value_parser = slug)]
     pub names: Vec<Slug>,
     /// Every tool
-    #[arg(short, long, conflicts_with = "names")]
+    #[arg(short, long)]
     pub all: bool,
 }

@@ -1,8 +1,10 @@
 //! `atelier tool outdated`: which tools have newer versions.
 
+use atelier_plugin::Slug;
 use atelier_tools::verbs;
 use clap::Args;
 
+use super::args::slug;
 use super::desk::Desk;
 use super::upgrade::finish;
 use crate::context::Context;
@@ -12,6 +14,9 @@ use crate::output::{note, print, print_json, table};
 /// Arguments of `atelier tool outdated`.
 #[derive(Debug, Args)]
 pub(crate) struct OutdatedArgs {
+    /// One tool; none: every one
+    #[arg(value_name = "NAME", value_parser = slug)]
+    pub name: Option<Slug>,
     /// Write JSON
     #[arg(long)]
     pub json: bool,
@@ -21,7 +26,8 @@ pub(crate) struct OutdatedArgs {
 pub(crate) fn run(args: &OutdatedArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let desk = Desk::new(context, false, args.json)?;
     let changing = desk.context();
-    let mut outcomes = verbs::outdated(&desk.home, None, &changing.get())?;
+    let mut outcomes =
+        verbs::outdated(&desk.home, args.name.as_ref().map(Slug::as_str), &changing.get())?;
     outcomes.retain(|outcome| outcome.done.as_ref().is_none_or(|done| !done.same));
     if args.json {
         print_json(&outcomes)?;

@@ -1,6 +1,6 @@
 //! `atelier tool restore`: saved data takes the present data's place.
 
-use atelier_plugin::Slug;
+use atelier_plugin::{Plugin, Slug};
 use atelier_toolrun::data;
 use clap::Args;
 
@@ -31,6 +31,9 @@ pub(crate) struct RestoreArgs {
 pub(crate) fn run(args: &RestoreArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let desk = Desk::new(context, args.yes, args.json)?;
     desk.tools(std::slice::from_ref(&args.name))?;
+    if !Plugin::load(&desk.home.plugin(&args.name))?.data.is_empty() {
+        data::find(&desk.home, &args.name, args.backup.as_deref())?;
+    }
     let which = args.backup.as_deref().unwrap_or("the last backup");
     let question = format!("put {which} in place of the present data of {}?", args.name);
     if !(args.yes || confirm(&question)?) {

@@ -7,6 +7,7 @@ use atelier_plugin::{Plugin, Slug};
 use atelier_toolrun::secrets::{self, Answer, Done, Given};
 use atelier_tools::verbs;
 use clap::Args;
+use serde::Serialize;
 
 use super::args::SomeOrAll;
 use super::ask;
@@ -39,6 +40,14 @@ pub(crate) struct SetupArgs {
     pub json: bool,
 }
 
+/// A tool, and what became of its settings.
+#[derive(Debug, Serialize)]
+struct SetUp<'a> {
+    slug: &'a Slug,
+    #[serde(flatten)]
+    done: Done,
+}
+
 /// Sets them up.
 pub(crate) fn run(args: &SetupArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let desk = Desk::new(context, false, args.json)?;
@@ -57,7 +66,7 @@ pub(crate) fn run(args: &SetupArgs, context: &Context<'_>) -> Result<u8, Failure
         if !args.json {
             show(slug, &done)?;
         }
-        all.push(done);
+        all.push(SetUp { slug, done });
     }
     if args.json {
         print_json(&all)?;

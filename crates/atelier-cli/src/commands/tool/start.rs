@@ -61,6 +61,9 @@ pub(super) fn show(report: &Report) -> Result<u8, Failure> {
             (Some(problem), _) => {
                 Failure::from(problem.clone()).report(false);
             }
+            (None, Became::NoService) => {
+                print(format!("{slug} has no service; agents start its server\n"))?;
+            }
             (None, became) => print(format!("{} {slug}\n", word(became)))?,
         }
     }
