@@ -7,6 +7,7 @@ use atelier_guest::{Listener, ServeOptions, serve_on};
 
 const USAGE: &str = "usage: atelier-guest serve --listen unix:PATH|tcp:ADDRESS:PORT|fd:NUMBER
   --spool DIR           keep up to 8 MiB of each process's output in DIR, instead of 1 MiB in memory
+  --layer DIR           answer GET /layer with DIR, the upper folder of the overlay that is the root
   --default-user NAME   the user of callers that name none: a name, UID or UID:GID
   --default-workdir DIR where processes start, instead of the user's home
   --env NAME=VALUE      a variable of every process; may be repeated
@@ -45,6 +46,11 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<(String, ServeOp
         match flag.as_str() {
             "--listen" => listen = Some(value),
             "--spool" => options.spool = Some(value.into()),
+            "--layer" => {
+                let folder = std::fs::File::open(&value);
+                let folder = folder.map_err(|error| format!("{value} can't be opened: {error}"))?;
+                options.layer = Some(folder.into());
+            }
             "--default-user" => options.default_user = Some(value),
             "--default-workdir" => options.default_workdir = Some(value.into()),
             "--env" => {

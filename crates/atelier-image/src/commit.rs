@@ -1,7 +1,9 @@
 //! A new image from an old one and what a sandbox wrote: snapshots and templates. No archive is
 //! made of it, because this must be quick.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -11,6 +13,7 @@ use crate::layers::Size;
 use crate::records::{Named, Record};
 use crate::reference::local_name;
 use crate::store::Temp;
+use crate::unpack::{Budget, CancelOnDrop, Content, LayerError, unpack};
 use crate::{Image, ImageChange, ImageError, ImageId, ImageStore, LayerId, Result};
 
 impl ImageStore {
@@ -33,12 +36,46 @@ impl ImageStore {
         tokio::task::spawn_blocking(move || store.commit_now(&parent, &upper, change, take)).await?
     }
 
+    /// Makes an image of `parent`'s layers and one more: an archive of a layer, as somebody who is not
+    /// trusted sends it. What holds for a registry's layers holds for it.
+    ///
+    /// # Errors
+    /// As [`ImageStore::commit`], and [`ImageError::Layer`] when the archive is refused.
+    pub async fn commit_archive(
+        &self,
+        parent: &ImageId,
+        archive: impl Read + Send + 'static,
+        change: ImageChange,
+    ) -> Result<Image> {
+        let (store, parent) = (self.clone(), parent.clone());
+        let budget = Budget::new(self.inner.options.limits, self.root());
+        let _cancel = CancelOnDrop(Arc::clone(&budget));
+        let commit = move || {
+            let of = format!("over {parent}");
+            store.commit_layer(&parent, change, |tree| {
+                let done = unpack(archive, &new_tree(tree)?, &budget, Content::Layer);
+                Ok(done.map_err(LayerError::of(of))?.opaque)
+            })
+        };
+        tokio::task::spawn_blocking(commit).await?
+    }
+
     fn commit_now(
         &self,
         parent: &ImageId,
         upper: &Path,
         change: ImageChange,
         take: bool,
+    ) -> Result<Image> {
+        self.commit_layer(parent, change, |made| fill(made, upper, take).map(|()| false))
+    }
+
+    /// The layer is what `fill` makes; it says whether everything below is hidden by it.
+    fn commit_layer(
+        &self,
+        parent: &ImageId,
+        change: ImageChange,
+        fill: impl FnOnce(&Temp) -> Result<bool>,
     ) -> Result<Image> {
         let name = change.name.as_deref().map(local_name).transpose()?;
         let layer = LayerId::unique();
@@ -48,8 +85,8 @@ impl ImageStore {
         // Only now, with its layers pinned, is the parent known to stay.
         let parent = self.get(parent.as_str())?;
         let made = self.temp()?;
-        fill(&made, upper, take)?;
-        self.publish(&layer, &made, false, Size::Later)?;
+        let opaque = fill(&made)?;
+        self.publish(&layer, &made, opaque, Size::Later)?;
         let record = Record {
             id: local_id(&layers, &change),
             digest: None,

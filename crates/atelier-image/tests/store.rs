@@ -127,6 +127,41 @@ async fn a_commit_adds_what_a_sandbox_wrote() {
 }
 
 #[tokio::test]
+async fn an_archive_that_a_machine_sends_becomes_a_layer() {
+    let home = Home::new();
+    let parent = base(&home).await;
+    let sent =
+        Layer::new().file("etc/new", "3").file("etc/.wh.b", "").file("d/.wh..wh..opq", "").tar();
+    let sent = std::io::Cursor::new(sent);
+    let made = home.store.commit_archive(&parent.id, sent, change(None)).await.unwrap();
+    assert_eq!(made.layers[..2], parent.layers);
+    assert!(made.layers[2].is_local());
+    assert_eq!(made.config.cmd, ["/bin/new"]);
+    let dir = &home.store.layer_dirs(&made)[0];
+    assert_eq!(std::fs::read_to_string(dir.join("etc/new")).unwrap(), "3");
+    assert!(is_whiteout(&dir.join("etc/b")) && is_opaque(&dir.join("d")));
+    assert!(home.leftovers().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_machine_may_not_send_leaves_nothing() {
+    let home = Home::new();
+    let parent = base(&home).await;
+    let cut = Layer::new().file("a", &"long".repeat(500)).tar();
+    for (sent, expected) in [
+        (Layer::new().raw("disk", b'4', "", 0o666, b"").tar(), "image.layer_device"),
+        (Layer::new().file("../out", "x").tar(), "image.layer_escapes"),
+        (cut[..1024].to_vec(), "image.truncated"),
+    ] {
+        let sent = std::io::Cursor::new(sent);
+        let refused = home.store.commit_archive(&parent.id, sent, change(None)).await;
+        assert_eq!(code(refused), expected);
+        assert_eq!(home.store.list().unwrap().len(), 1);
+        assert!(home.leftovers().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn an_image_in_use_stays_and_its_last_name_takes_it_away() {
     let home = Home::new();
     let first = base(&home).await;

@@ -88,10 +88,11 @@ impl Guest {
     /// # Errors
     /// As [`Guest::read`].
     pub async fn open_file(&self, path: &str) -> Result<FileStream, GuestError> {
-        let request = self
-            .request("GET", &self.file_path(path))
-            .body(body(""))
-            .map_err(GuestError::broken)?;
+        self.open_body(&self.file_path(path)).await
+    }
+
+    async fn open_body(&self, path: &str) -> Result<FileStream, GuestError> {
+        let request = self.request("GET", path).body(body("")).map_err(GuestError::broken)?;
         let response = self.send(request).await?;
         let status = response.status();
         if !status.is_success() {
@@ -226,6 +227,15 @@ impl Guest {
     pub async fn sync(&self) -> Result<(), GuestError> {
         let request = self.request("POST", "/sync").body(body("")).map_err(GuestError::broken)?;
         succeed(self.send(request).await?).await.map(drop)
+    }
+
+    /// What a machine changed over its image, as a layer's archive. Its processes hold still until it
+    /// is read, or dropped. A guest says there what it likes: it is a stranger's archive.
+    ///
+    /// # Errors
+    /// When the guest cannot be reached, or is no machine's.
+    pub async fn layer(&self) -> Result<FileStream, GuestError> {
+        self.open_body("/layer").await
     }
 
     /// What the sandbox uses.

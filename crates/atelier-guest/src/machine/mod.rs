@@ -59,13 +59,14 @@ fn run(settings: &Settings) -> io::Result<()> {
     if settings.vsock.is_some() {
         modules::load("vsock")?;
     }
-    root::enter(&disks::find(settings)?)?;
+    let upper = root::enter(&disks::find(settings)?)?;
     system::late(settings)?;
     network::configure(settings);
     let listener = listen(settings)?;
     let spool = Path::new(system::SPOOL);
     let options = ServeOptions {
         spool: spool.is_dir().then(|| spool.to_owned()),
+        layer: Some(upper.into()),
         set_clock: true,
         reap_all: true,
         ..ServeOptions::default()

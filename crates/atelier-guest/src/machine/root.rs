@@ -1,5 +1,6 @@
 //! The machine's root: the image below, the layer disk above, joined by an overlay.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -12,8 +13,9 @@ const BASE: &str = "/base";
 const LAYER: &str = "/layer";
 const ROOT: &str = "/root";
 
-/// Mounts the root and makes it ours.
-pub fn enter(disks: &Disks) -> io::Result<()> {
+/// Mounts the root and makes it ours. Gives the folder with what is changed over the image, which has no
+/// path from then on.
+pub fn enter(disks: &Disks) -> io::Result<File> {
     for folder in [BASE, LAYER, ROOT] {
         std::fs::create_dir_all(folder).map_err(named(format!("making {folder}")))?;
     }
@@ -24,13 +26,19 @@ pub fn enter(disks: &Disks) -> io::Result<()> {
         let path = Path::new(LAYER).join(folder);
         std::fs::create_dir_all(&path).map_err(named(format!("making {}", path.display())))?;
     }
-    let options = format!("lowerdir={BASE},upperdir={LAYER}/upper,workdir={LAYER}/work");
+    // What is changed must mean something without this mount: it may become a layer of an image.
+    let options = format!(
+        "lowerdir={BASE},upperdir={LAYER}/upper,workdir={LAYER}/work,redirect_dir=off,metacopy=off"
+    );
     mount(Some("root"), ROOT, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
         .map_err(|error| named("joining the image and its layer")(error.into()))?;
     system::mounts(Path::new(ROOT), &Path::new(LAYER).join("spool"))?;
     // Their contents are in the kernel now; the memory is better used.
     drop(std::fs::remove_dir_all("/modules"));
-    switch(Path::new(ROOT))
+    let upper = Path::new(LAYER).join("upper");
+    let upper = File::open(&upper).map_err(named(format!("opening {}", upper.display())))?;
+    switch(Path::new(ROOT))?;
+    Ok(upper)
 }
 
 fn mount_base(disk: &Path) -> io::Result<()> {

@@ -7,6 +7,7 @@ mod file_body;
 mod files;
 mod filesystem;
 mod host;
+mod layer;
 mod listener;
 mod options;
 mod paths;

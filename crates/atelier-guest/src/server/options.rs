@@ -1,6 +1,8 @@
 //! How a guest is set up when it starts. What `POST /init` may change later is in `state.rs`.
 
+use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a guest is set up.
@@ -8,6 +10,9 @@ use std::time::Duration;
 pub struct ServeOptions {
     /// A folder for output that outgrows memory; without one, 1 MiB of each process is kept.
     pub spool: Option<PathBuf>,
+    /// The folder that holds what this sandbox changed over its image, where an overlay of ours has one:
+    /// what `GET /layer` answers with.
+    pub layer: Option<Arc<File>>,
     /// The user of callers that name none; absent means the guest's own.
     pub default_user: Option<String>,
     /// The folder that relative paths start at; absent means the user's home.
@@ -30,6 +35,7 @@ impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             spool: None,
+            layer: None,
             default_user: None,
             default_workdir: None,
             env: Vec::new(),

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use super::listener::Connection;
 use super::reply::{self, Reply};
 use super::state::Server;
-use super::{files, filesystem, host, process, rpc, tunnel};
+use super::{files, filesystem, host, layer, process, rpc, tunnel};
 use crate::wire::{ConnectError, InitRequest};
 
 /// What is buffered for a client that reads slowly, in bytes.
@@ -46,6 +46,7 @@ async fn respond(server: &Rc<Server>, request: Request<Incoming>) -> Response<Re
         (&Method::GET, "/metrics") => reply::json(StatusCode::OK, &host::metrics(server)),
         (&Method::GET, "/envs") => reply::json(StatusCode::OK, &server.environment()),
         (&Method::GET, "/listening") => reply::json(StatusCode::OK, &host::listening()),
+        (&Method::GET, "/layer") => layer::send(server).await,
         (&Method::GET, "/tunnel") => tunnel::open(request).await,
         (&Method::GET | &Method::HEAD, "/files") => files::download(server, &request),
         (&Method::POST, "/files") => files::upload(server, request).await,

@@ -11,6 +11,7 @@ mod api;
 mod files;
 mod harness;
 mod init_process;
+mod layer;
 mod processes;
 mod spool;
 mod terminals;

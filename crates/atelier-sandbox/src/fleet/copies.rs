@@ -132,12 +132,7 @@ impl Fleet {
             .into());
         };
         let parent = self.image_store().get(parent)?;
-        let mut changes = ImageChange {
-            config: parent.config.clone(),
-            name: None,
-            created_by: format!("sandbox {}", record.label()),
-        };
-        change(&mut changes);
+        let changes = super::layer::changed(record, &parent, change);
         let upper = self.sandboxes.folders(record.id).upper(&record.options.resources);
         let image = self.image_store().commit(&parent.id, &upper, changes, false).await?;
         Ok(image.id.to_string())

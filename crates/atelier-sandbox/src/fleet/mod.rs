@@ -10,6 +10,7 @@ mod expiry;
 mod images;
 mod inside;
 mod kept;
+mod layer;
 mod life;
 mod metrics;
 mod plan;

@@ -256,7 +256,7 @@ fn suits(runtime: &dyn Runtime, source: &Source) -> Result<(), Problem> {
                 "this snapshot holds the state of the runtime {}, which {name} can't take",
                 source.runtime.as_deref().unwrap_or("?")
             ))
-            .hint("leave the runtime out"))
+            .hint("leave the runtime out; 'atelier template commit' makes of a sandbox that runs what starts on every runtime"))
         }
         _ => Ok(()),
     }

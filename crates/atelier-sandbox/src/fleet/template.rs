@@ -115,7 +115,7 @@ impl Fleet {
     /// Freezes a sandbox's files as a template; the sandbox goes on.
     ///
     /// # Errors
-    /// When its files are not a layer over an image.
+    /// When it is not made of an image, or is a machine that does not run.
     pub async fn template_commit(&self, input: TemplateCommitInput) -> Result<Template, Problem> {
         check_name(&input.name)?;
         let (fleet, entry) = (self.me()?, self.find(&input.sandbox)?);
@@ -140,27 +140,7 @@ impl Fleet {
     ) -> Result<Template, Problem> {
         let _change = entry.change.lock().await;
         let record = entry.record();
-        let runtime = self.runtime(&record)?;
-        if !runtime.capabilities().layered {
-            return Err(crate::SandboxError::Unsupported {
-                runtime: runtime.name(),
-                what: "freeze a sandbox's files as a template",
-                remedy: "build it on the runtime oci: its sandboxes start on any runtime".into(),
-            }
-            .into());
-        }
-        let live = self.live(entry.id);
-        if let Some(live) = &live {
-            // What its processes wrote must be on the disk that is copied.
-            let pause = async |target: crate::Target<'_>| Ok(runtime.pause(target).await?);
-            self.with_target(&record, live, pause).await?;
-        }
-        let image = self.commit_layer(&record, |change| describe(change, name, spec)).await;
-        if let Some(live) = &live {
-            let resume = async |target: crate::Target<'_>| Ok(runtime.resume(target).await?);
-            self.with_target(&record, live, resume).await?;
-        }
-        let image = image?;
+        let image = self.image_of(&record, |change| describe(change, name, spec)).await?;
         let size = self.image_store().get(&image)?.size_bytes;
         let template = Template {
             name: name.to_owned(),

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use atelier_api::image::{TemplateCommitInput, TemplateSpec};
 use atelier_api::sandbox::{
     SandboxForkInput, SandboxRemoveInput, SandboxRestoreInput, SandboxResumeInput,
     SandboxSnapshotInput, SandboxState,
@@ -97,6 +98,33 @@ fn a_snapshot_of_files_alone_boots_from_them() {
     assert_eq!(plane.sh(&copy, "cat /srv/file"), "kept\n");
     let machine = home.folders(&copy).root().join("machine");
     assert!(machine.join("vmlinux").exists() && !machine.join("memory").exists());
+    remove(&plane, &copy);
+    home.leaves_nothing();
+}
+
+#[test]
+fn files_of_a_machine_that_runs_become_a_template() {
+    or_skip!(unfit(&HELPERS));
+    let home = Home::new(&BOTH);
+    let plane = home.plane();
+    let id = plane.create().sandbox.id;
+    plane.sh(
+        &id,
+        "echo kept > /srv/file; rm /etc/passwd; mkdir /srv/new; ln /srv/file /srv/new/twin",
+    );
+    let input = TemplateCommitInput {
+        name: "frozen".into(),
+        sandbox: id.clone(),
+        spec: TemplateSpec::default(),
+    };
+    let made = plane.wait(plane.fleet.template_commit(input)).unwrap();
+    assert_eq!(plane.state(&id), SandboxState::Running);
+    remove(&plane, &id);
+    let mut options = options();
+    options.template = Some(made.name);
+    let copy = plane.wait(plane.fleet.create(options)).unwrap().sandbox.id;
+    let seen = "cat /srv/new/twin; stat -c %h /srv/file; test -e /etc/passwd || echo gone";
+    assert_eq!(plane.sh(&copy, seen), "kept\n2\ngone\n");
     remove(&plane, &copy);
     home.leaves_nothing();
 }

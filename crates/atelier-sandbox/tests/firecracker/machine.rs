@@ -36,8 +36,10 @@ const KEEPER: &str = r#"
         mount -t proc none /mnt/root/proc
         mount --bind /dev /mnt/root/dev
         mount -t tmpfs none /mnt/root/run
+        mkdir /mnt/root/run/layer
+        mount --bind /mnt/layer/upper /mnt/root/run/layer
         cp "$(ls -t "$2"/atelier-guest-* | head -n 1)" /mnt/root/run/guest
-        exec chroot /mnt/root /run/guest serve --listen fd:3
+        exec chroot /mnt/root /run/guest serve --listen fd:3 --layer /run/layer
     ' sh "$1" "$2" 0</dev/null 1>&2 &
     machine=$!
     echo done
