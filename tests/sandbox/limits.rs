@@ -72,3 +72,40 @@ fn a_full_disk_is_full_inside_only() {
     lab.ok(&["sandbox", "start", &id]);
     assert_eq!(lab.sh(&id, "cat /srv/a"), "usable\n");
 }
+
+#[test]
+fn a_machine_is_no_faster_than_it_may_be_in_qemu() {
+    let lab = Lab::with_runtime("qemu");
+    let rates = ["--disk-bandwidth", "1MiB", "--disk-iops", "500", "--network-bandwidth", "1MiB"];
+    let id = lab.sandbox(&[&["--runtime", "qemu", "--memory", "256MiB"], &rates[..]].concat());
+    assert_eq!(lab.show(&id)["rates"]["disk_iops"], 500);
+    let write = "dd if=/dev/zero of=/srv/big bs=1M count=6 conv=fsync 2>/dev/null";
+    let seconds = |done: &str| -> f64 { done.trim().parse().unwrap() };
+    let since = |start: f64| seconds(&lab.sh(&id, "cut -d ' ' -f 1 /proc/uptime")) - start;
+    let start = since(0.0);
+    lab.sh(&id, write);
+    assert!(since(start) > 4.0, "6 MiB in {} s", since(start));
+    // A second's worth passes at once.
+    lab.write("big", "0123456789abcdef".repeat(4 << 16));
+    let start = since(0.0);
+    lab.ok(&["sandbox", "cp", "big", &format!("{id}:/dev/shm/big")]);
+    assert!(since(start) > 2.0, "4 MiB in {} s", since(start));
+    let sample =
+        lab.json(&["sandbox", "metrics", &id]).as_array().unwrap().last().cloned().unwrap();
+    let devices = &sample["devices"];
+    assert!(devices["disk_written"].as_u64().unwrap() >= 6 << 20, "{sample}");
+    assert!(devices["disk_writes"].as_u64().unwrap() > 0, "{sample}");
+    // A copy of it is held to the same.
+    let forks = lab.json(&["sandbox", "fork", &id]);
+    assert_eq!(forks[0]["rates"], lab.show(&id)["rates"]);
+}
+
+#[test]
+fn rates_that_can_not_be_enforced_are_refused() {
+    let lab = Lab::with_image();
+    for rate in ["--disk-bandwidth=1MiB", "--disk-iops=100", "--network-bandwidth=1MiB"] {
+        let name = rate.trim_start_matches("--").split('=').next().unwrap();
+        lab.run(&["sandbox", "create", rate]).fails(8, &[name, "qemu or firecracker"]);
+    }
+    assert_eq!(lab.json(&["sandbox", "ls"]).as_array().unwrap().len(), 0);
+}

@@ -3,6 +3,7 @@
 //! What lives here is what both sides of the wire must agree on. No behaviour of any part, no
 //! I/O, no terminal.
 
+mod devices;
 pub mod env;
 mod exit;
 pub mod far;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Name;
+pub use crate::devices::{DeviceCounters, MetricsSample, Rates};
 use crate::env::{NetworkMode, Resources};
 use crate::operation::operation;
 use crate::system::{Check, Nothing};
@@ -78,6 +79,9 @@ pub struct SandboxOptions {
     pub snapshot: Option<String>,
     /// Limits. A virtual machine has 1 processor, 512 MiB and 10 GiB of disk unless they say more.
     pub resources: Resources,
+    /// How fast its disk and its network may be.
+    #[serde(skip_serializing_if = "Rates::is_empty")]
+    pub rates: Rates,
     /// Variables of every command in it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
@@ -160,6 +164,9 @@ pub struct Sandbox {
     pub metadata: BTreeMap<String, String>,
     /// Its limits as they are in force.
     pub resources: Resources,
+    /// How fast its disk and its network may be.
+    #[serde(default, skip_serializing_if = "Rates::is_empty")]
+    pub rates: Rates,
     /// Whether its ports are reached without the traffic token.
     pub public: bool,
 }
@@ -346,33 +353,6 @@ pub struct SandboxMetricsInput {
     /// Only samples up to here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-}
-
-/// What a sandbox used at one moment, as seen from outside.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct MetricsSample {
-    /// When, in seconds since 1970.
-    pub at: i64,
-    /// Processors it may use.
-    pub cpu_count: f64,
-    /// Percent of them in use since the sample before.
-    pub cpu_percent: f64,
-    /// Bytes of memory in use, without page cache.
-    pub memory_used: u64,
-    /// Bytes of page cache.
-    pub memory_cache: u64,
-    /// Bytes of memory it may use.
-    pub memory_total: u64,
-    /// Bytes on its disk.
-    pub disk_used: u64,
-    /// Bytes its disk can hold.
-    pub disk_total: u64,
-    /// Bytes sent since it started.
-    pub network_sent: u64,
-    /// Bytes received since it started.
-    pub network_received: u64,
-    /// Processes and threads.
-    pub processes: u64,
 }
 
 /// A runtime as this machine has it.

@@ -49,6 +49,9 @@ pub struct OutsideRequest {
     pub guest_port: Option<u16>,
     /// What the network lets through.
     pub policy: Policy,
+    /// How many bytes pass in a second, each way; see [`atelier_net::Options::rate`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u64>,
     /// The program and its arguments. Paths, since each may be one that is not UTF-8. A name
     /// without a slash is looked for where programs are.
     #[serde(with = "wire::paths")]

@@ -80,6 +80,7 @@ impl Record {
             }],
             policy,
             resources: self.options.resources.clone(),
+            rates: <_>::default(),
             grants: self.options.grants.clone(),
             variables: self.options.variables.clone(),
             user_home: self.user_home.clone(),

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
+use atelier_api::sandbox::DeviceCounters;
 use atelier_api::system::{Check, Verdict};
 use atelier_guest::client::Guest;
 use atelier_image::{Image, ImageStore};
@@ -84,6 +85,16 @@ pub trait Runtime: Send + Sync + std::fmt::Debug {
         Box::pin(async move { freeze(target, false).await })
     }
 
+    /// What its devices did since it started, where a monitor counts that. A monitor that counts by
+    /// itself is asked for what is newest only with `now`.
+    fn devices<'a>(
+        &'a self,
+        _target: Target<'a>,
+        _now: bool,
+    ) -> BoxFuture<'a, Result<Option<DeviceCounters>, SandboxError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Saves a paused sandbox into the empty folder `into`, so that [`StartRequest::state`] starts
     /// copies of it: its files, and with `memory` its processes too. For those whose files are not
     /// [`Capabilities::layered`], or that keep memory.
@@ -151,6 +162,8 @@ pub struct Capabilities {
     pub images: bool,
     /// Snapshots and forks of them hold processes and memory.
     pub memory_snapshots: bool,
+    /// Their disks and networks can be held to a rate.
+    pub rates: bool,
     /// What they change lies as one layer over their image, on this machine's own filesystem.
     pub layered: bool,
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use atelier_api::env::Resources;
+use atelier_api::sandbox::Rates;
 use atelier_launch::WorkspaceMount;
 use atelier_net::Policy;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub struct SandboxSpec {
     pub policy: Policy,
     /// Its limits.
     pub resources: Resources,
+    /// How fast its devices may be.
+    #[serde(default)]
+    pub rates: Rates,
     /// Groups of credentials that stay visible.
     pub grants: Vec<String>,
     /// Variables of every command in it.

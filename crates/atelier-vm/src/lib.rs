@@ -30,12 +30,12 @@
 //! // Warm: a copy of a machine that has booted already.
 //! let templates = Templates::new(cache.join("templates"), cache.join("disks"));
 //! let template = templates.get(&qemu, accelerator, &boot, base, 10 << 30, &machine)?;
-//! let command = qemu.revive(&template, base, dir)?;
+//! let command = qemu.revive(&template, base, dir, Default::default())?;
 //! start(&command, dir);
 //! qemu.wake(&template, dir)?;
 //! // Or cold:
 //! layer::make(&dir.join("layer"), 10 << 30, &cache.join("disks"))?;
-//! let command = qemu.boot(accelerator, &boot, base, dir, &machine)?;
+//! let command = qemu.boot(accelerator, &boot, base, dir, &machine, Default::default())?;
 //! start(&command, dir);
 //! qemu.wait_ready(dir, std::time::Duration::from_secs(60))?;
 //! # Ok(()) }

@@ -213,7 +213,8 @@ fn be_netstack(
     // Without one the launch failed before it had a link.
     let Some(device) = device else { return Ok(()) };
     let link = Link::Ethernet { device, mtu: request.mtu() };
-    let options = Options { dial, control: Some(orders), ..Options::default() };
+    let rate = request.rate;
+    let options = Options { dial, control: Some(orders), rate, ..Options::default() };
     atelier_net::run(link, line.into(), request.policy.clone(), options).step("run")
 }
 

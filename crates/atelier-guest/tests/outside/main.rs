@@ -36,6 +36,7 @@ impl Scene {
             mtu: None,
             guest_port: (link != LinkKind::None).then_some(49_983),
             policy: Policy::none(),
+            rate: None,
             program: program.iter().map(PathBuf::from).collect(),
             env: [("WORD".to_owned(), "as told".to_owned())].into(),
             cwd: "/".into(),

@@ -49,6 +49,7 @@ mod flow;
 mod fragments;
 mod gate;
 mod orders;
+mod pace;
 mod packet;
 mod peer;
 mod port;
@@ -87,6 +88,9 @@ pub struct Options {
     pub dial: Vec<(UnixListener, u16)>,
     /// The socket of [`crate::control`].
     pub control: Option<UnixListener>,
+    /// Bytes that the sandbox may send in a second, and as many that it may receive, what is dialed in
+    /// included.
+    pub rate: Option<u64>,
     /// Where the host's nameservers stand.
     pub resolv_conf: PathBuf,
     /// The host's own names.
@@ -108,6 +112,7 @@ impl Default for Options {
         Self {
             dial: Vec::new(),
             control: None,
+            rate: None,
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
             hosts: PathBuf::from("/etc/hosts"),
             max_tcp: 4096,
@@ -173,7 +178,7 @@ fn accepting(listener: UnixListener) -> io::Result<tokio::net::UnixListener> {
 
 impl Stack {
     fn new(link: Link, policy: Policy, options: Options) -> io::Result<Self> {
-        let port = Rc::new(Port::new(link)?);
+        let port = Rc::new(Port::new(link, options.rate)?);
         Ok(Self {
             engine: RefCell::new(Engine::new(port.clone(), control::random()?)),
             port,

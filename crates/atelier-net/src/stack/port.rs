@@ -13,6 +13,7 @@ use super::control::watched;
 use super::counters::Counters;
 use super::ethernet::{Ethernet, Frame, HEADER};
 use super::fragments::Fragments;
+use super::pace::Pace;
 use crate::{Addresses, Link};
 
 /// Frames that may wait for a link which takes no more. Those beyond are lost, as on any wire.
@@ -31,6 +32,8 @@ pub(super) struct Port {
     full: Cell<bool>,
     stuck: Notify,
     room: Notify,
+    /// How fast the sandbox may send and receive.
+    pace: Option<(Pace, Pace)>,
 }
 
 /// What was read.
@@ -45,8 +48,9 @@ pub(super) enum Arrival {
 }
 
 impl Port {
-    /// Must be called inside the runtime, which watches the descriptor.
-    pub(super) fn new(link: Link) -> io::Result<Self> {
+    /// Must be called inside the runtime, which watches the descriptor. With `rate` as many bytes pass
+    /// in a second, each way.
+    pub(super) fn new(link: Link, rate: Option<u64>) -> io::Result<Self> {
         let (file, ethernet, mtu) = match link {
             Link::Ip(tun) => (watched(tun)?, None, Addresses::MTU),
             Link::Ethernet { device, mtu } => (watched(device)?, Some(Ethernet::new()), mtu),
@@ -61,6 +65,7 @@ impl Port {
             full: Cell::new(false),
             stuck: Notify::new(),
             room: Notify::new(),
+            pace: rate.map(|rate| (Pace::new(rate), Pace::new(rate))),
         })
     }
 
@@ -71,6 +76,10 @@ impl Port {
 
     /// Waits until something is there and reads it.
     pub(super) async fn read(&self, buffer: &mut [u8]) -> io::Result<Arrival> {
+        if let Some((sent, _)) = &self.pace {
+            // What is not read waits in the sandbox.
+            sent.ready().await;
+        }
         loop {
             let mut guard = self.file.readable().await?;
             match guard.try_io(|_| self.take(buffer)) {
@@ -84,7 +93,8 @@ impl Port {
 
     /// Reads what is there, if anything is.
     pub(super) fn try_read(&self, buffer: &mut [u8]) -> Option<Arrival> {
-        self.take(buffer).ok()
+        let may = self.pace.as_ref().is_none_or(|(sent, _)| sent.is_ready());
+        may.then(|| self.take(buffer).ok()).flatten()
     }
 
     fn take(&self, buffer: &mut [u8]) -> io::Result<Arrival> {
@@ -97,6 +107,9 @@ impl Port {
         };
         if let Arrival::Packet(length) = arrival {
             self.counters.sent(length);
+            if let Some((sent, _)) = &self.pace {
+                sent.passed(length);
+            }
         }
         Ok(arrival)
     }
@@ -123,6 +136,8 @@ impl Port {
     pub(super) fn write(&self, packet: &[u8]) {
         self.counters.received(packet.len());
         match &self.ethernet {
+            // A TUN device takes or drops each at once, unless packets are held back here.
+            None if self.pace.is_some() => self.put(None, packet),
             None => drop(self.file.get_ref().write(packet)),
             Some(ethernet) if packet.len() <= self.mtu() => {
                 self.put(Some(ethernet.header(packet)), packet);
@@ -155,6 +170,9 @@ impl Port {
         loop {
             self.stuck.notified().await;
             while self.is_full() {
+                if let Some((_, received)) = &self.pace {
+                    received.ready().await;
+                }
                 let mut guard = self.file.writable().await?;
                 let _ = guard.try_io(|_| self.send_waiting());
             }
@@ -164,14 +182,24 @@ impl Port {
 
     fn put(&self, header: Option<[u8; HEADER]>, payload: &[u8]) {
         let header = header.as_ref().map_or(&[][..], |header| header);
-        if self.is_full() {
+        if self.is_full() || !self.may_receive() {
             return self.wait(header, payload);
         }
         let parts = [IoSlice::new(header), IoSlice::new(payload)];
         match self.file.get_ref().write_vectored(&parts) {
             Err(error) if blocks(&error) => self.wait(header, payload),
-            // Lost.
-            Err(_) | Ok(_) => {}
+            // Sent, or lost.
+            Err(_) | Ok(_) => self.received(payload.len()),
+        }
+    }
+
+    fn may_receive(&self) -> bool {
+        self.pace.as_ref().is_none_or(|(_, received)| received.is_ready())
+    }
+
+    fn received(&self, bytes: usize) {
+        if let Some((_, received)) = &self.pace {
+            received.passed(bytes);
         }
     }
 
@@ -188,9 +216,16 @@ impl Port {
     fn send_waiting(&self) -> io::Result<()> {
         let mut waiting = self.waiting.borrow_mut();
         while let Some(frame) = waiting.front() {
+            if !self.may_receive() {
+                // The link would take it.
+                return Ok(());
+            }
             match self.file.get_ref().write(frame) {
                 Err(error) if blocks(&error) => return Err(io::ErrorKind::WouldBlock.into()),
-                _ => drop(waiting.pop_front()),
+                _ => {
+                    self.received(frame.len());
+                    waiting.pop_front();
+                }
             }
         }
         self.full.set(false);

@@ -19,13 +19,17 @@ use crate::{Live, Root};
 const EVERY: Duration = Duration::from_secs(5);
 /// How many are kept: an hour.
 const KEPT: usize = 720;
+/// A monitor that counts by itself tells each minute: every so many samples.
+const DEVICES_EVERY: u64 = 12;
+/// One that is busy with something else is not waited for.
+const DEVICES_LIMIT: Duration = Duration::from_secs(3);
 /// A disk's use is counted file by file where it has no filesystem of its own: only so often.
 const DISK_EVERY: i64 = 60;
 
 impl Fleet {
     /// Takes samples of what runs until `stop`.
     pub async fn sample(self: Arc<Self>, stop: CancellationToken) {
-        loop {
+        for tick in 1_u64.. {
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
                 () = stop.cancelled() => return,
@@ -35,9 +39,14 @@ impl Fleet {
             if running.is_empty() {
                 continue;
             }
-            let fleet = self.clone();
-            let look = move || running.iter().for_each(|(live, entry)| fleet.take(entry, live));
+            let (fleet, all) = (self.clone(), running.clone());
+            let look = move || all.iter().for_each(|(live, entry)| fleet.take(entry, live));
             let _ = tokio::task::spawn_blocking(look).await;
+            if tick.is_multiple_of(DEVICES_EVERY) {
+                for (live, entry) in &running {
+                    self.take_devices(entry, live, false).await;
+                }
+            }
         }
     }
 
@@ -47,15 +56,41 @@ impl Fleet {
     /// When there is none.
     pub async fn metrics(&self, input: SandboxMetricsInput) -> Result<Vec<MetricsSample>, Problem> {
         let (fleet, entry) = (self.me()?, self.find(&input.sandbox)?);
+        let live = self.live(entry.id);
         let none = samples(&entry).is_empty();
-        if let (true, Some(live)) = (none, self.live(entry.id)) {
+        if let (true, Some(live)) = (none, live.clone()) {
             let entry = entry.clone();
             let _ = tokio::task::spawn_blocking(move || fleet.take(&entry, &live)).await;
+        }
+        if let Some(live) = live {
+            self.take_devices(&entry, &live, true).await;
         }
         let since = input.since.map_or(i64::MIN, Timestamp::as_second);
         let until = input.until.map_or(i64::MAX, Timestamp::as_second);
         let all = samples(&entry);
         Ok(all.iter().filter(|s| (since..=until).contains(&s.at)).cloned().collect())
+    }
+
+    /// Adds to the newest sample what only a monitor knows, `now` or as far as it has told by itself.
+    async fn take_devices(&self, entry: &Entry, live: &Live, now: bool) {
+        let record = entry.record();
+        let Ok(runtime) = self.runtime(&record) else { return };
+        if record.state != SandboxState::Running || !runtime.capabilities().own_kernel {
+            return;
+        }
+        let ask = async |target: crate::Target<'_>| Ok(runtime.devices(target, now).await?);
+        let asked = self.with_target(&record, live, ask);
+        match tokio::time::timeout(DEVICES_LIMIT, asked).await {
+            Ok(Ok(devices)) => {
+                if let (Some(newest), Some(_)) = (samples(entry).back_mut(), devices) {
+                    newest.devices = devices;
+                }
+            }
+            Ok(Err(problem)) => {
+                tracing::debug!(sandbox = %record.public_id(), why = problem.detail, "its monitor does not tell");
+            }
+            Err(_) => {}
+        }
     }
 
     fn take(&self, entry: &Entry, live: &Live) {
@@ -82,6 +117,7 @@ impl Fleet {
             network_sent: network.sent,
             network_received: network.received,
             processes: usage.processes,
+            devices: None,
         };
         let mut all = samples(entry);
         all.push_back(sample);

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use atelier_api::env::{NetworkMode, Resources};
-use atelier_api::sandbox::{NetworkPolicy, SandboxOptions, SandboxState};
+use atelier_api::sandbox::{NetworkPolicy, Rates, SandboxOptions, SandboxState};
 use atelier_api::system::{Check, Verdict};
 use atelier_api::{ExitCode, Problem};
 use atelier_image::{Image, PullOptions};
@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::record::{Origin, Record};
 use super::store::SnapshotRow;
 use super::{Fleet, store};
-use crate::Root;
 use crate::runtime::Runtime;
+use crate::{Root, SandboxError};
 
 /// What a sandbox's files, and perhaps its processes, start from.
 #[derive(Debug, Default)]
@@ -44,6 +44,8 @@ impl Fleet {
         let runtime = self.sandboxes.runtime(&name)?;
         usable(&name, &self.sandboxes.probe_of(&name).await?)?;
         suits(runtime, &source)?;
+        asked.rates = asked.rates.or(source.below.rates);
+        can_hold(runtime, &asked.rates)?;
         self.settle(&mut asked, &source, runtime);
         if !runtime.capabilities().own_kernel {
             self.sandboxes.check_limits(&asked.resources)?;
@@ -260,6 +262,34 @@ fn suits(runtime: &dyn Runtime, source: &Source) -> Result<(), Problem> {
         }
         _ => Ok(()),
     }
+}
+
+/// Rates are enforced or refused, and not so low that the machine would not even start.
+fn can_hold(runtime: &dyn Runtime, rates: &Rates) -> Result<(), Problem> {
+    let all = [
+        ("disk-bandwidth", rates.disk_bandwidth, 64 << 10),
+        ("disk-iops", rates.disk_iops, 10),
+        ("network-bandwidth", rates.network_bandwidth, 64 << 10),
+    ];
+    for (what, rate, least) in all {
+        let Some(rate) = rate else { continue };
+        if !runtime.capabilities().rates {
+            return Err(SandboxError::Limit {
+                what,
+                why: format!(
+                    "sandboxes of the runtime {} have no devices of their own",
+                    runtime.name()
+                ),
+                remedy: "use a sandbox of the runtime qemu or firecracker".into(),
+            }
+            .into());
+        }
+        if rate < least {
+            let detail = format!("{what} can't be {rate}: a machine needs {least} for itself");
+            return Err(Problem::new("sandbox.rate_too_low", ExitCode::Usage, detail));
+        }
+    }
+    Ok(())
 }
 
 /// A virtual machine has a size, whether somebody gave one or not.

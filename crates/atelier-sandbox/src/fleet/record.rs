@@ -77,6 +77,7 @@ impl Record {
             mounts: Vec::new(),
             policy: self.policy.clone(),
             resources: self.options.resources.clone(),
+            rates: self.options.rates,
             grants: Vec::new(),
             variables: self.options.variables.clone(),
             user_home: self.user_home.clone(),

@@ -74,6 +74,7 @@ impl Fleet {
             auto_resume: record.options.auto_resume,
             metadata: record.options.metadata.clone(),
             resources: record.options.resources.clone(),
+            rates: record.options.rates,
             public: record.options.public,
         }
     }

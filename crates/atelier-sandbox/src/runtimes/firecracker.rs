@@ -7,12 +7,13 @@ mod users;
 use std::path::Path;
 use std::time::Duration;
 
+use atelier_api::sandbox::DeviceCounters;
 use atelier_api::system::{Check, Verdict};
 use atelier_guest::client::Guest;
 use atelier_guest::outside::LinkKind;
 use atelier_vm::firecracker::{
-    Api, Firecracker, LAYER, Logger, MEMORY, NetworkInterface, Plan, SOCKET, STATE, State,
-    Templates,
+    Api, Firecracker, LAYER, Load, Logger, MEMORY, METRICS, Meter, Metrics, NetworkInterface, Plan,
+    SOCKET, STATE, State, Templates,
 };
 use atelier_vm::{BootFiles, Kernel, Machine, VmError, layer};
 use place::Place;
@@ -149,6 +150,8 @@ impl FirecrackerRuntime {
             place.put(&base, BASE)?;
             place.lend(&layer, LAYER)?;
             place.touch(LOG)?;
+            place.touch(METRICS)?;
+            meter(&folders).reset();
             // A copy has the size of its origin.
             let machine = state.map_or(machine, |state| state.machine().clone());
             Ok(Ready { place, machine, begin })
@@ -168,10 +171,20 @@ impl FirecrackerRuntime {
         let api = Api::new(ready.place.folder().join(SOCKET));
         takes_requests(&api, &running, request).await?;
         let logger = Logger { log_path: LOG.to_owned(), level: "Warning".to_owned() };
+        let metrics = Metrics { metrics_path: METRICS.to_owned() };
+        let rates = &request.spec.rates;
         match &ready.begin {
             Begin::State => {
                 api.logger(&logger).await?;
-                api.load(&State::load()).await?;
+                api.metrics(&metrics).await?;
+                // Processes that go on are held to the rates from their first moment. A state may have
+                // some of its own, which a template has not.
+                let hold = request.state.is_some() || !rates.is_empty();
+                api.load(&Load { resume_vm: !hold, ..State::load() }).await?;
+                if hold {
+                    api.hold_to(rates).await?;
+                    api.resume().await?;
+                }
             }
             Begin::Boot(_) => {
                 let boot = BootFiles {
@@ -182,6 +195,7 @@ impl FirecrackerRuntime {
                 let mut plan = Plan::new(&boot, &ready.machine, BASE.into(), LAYER.into());
                 plan.network = Some(NetworkInterface::wire());
                 plan.logger = Some(logger);
+                plan.metrics = Some(metrics);
                 plan.boot(&api).await?;
             }
         }
@@ -189,6 +203,10 @@ impl FirecrackerRuntime {
         let running = outside::answered(NAME, &guest, running, request, BOOT_LIMIT).await?;
         if let Begin::Boot(Some(name)) = &ready.begin {
             self.keep(host, ready, &api, name, request.folders).await?;
+        }
+        if let (Begin::Boot(_), false) = (&ready.begin, rates.is_empty()) {
+            // Only now: a template knows no rates, since copies of it have others.
+            api.hold_to(rates).await?;
         }
         Ok(running)
     }
@@ -243,6 +261,11 @@ impl FirecrackerRuntime {
         let into = into.join(LAYER);
         blocking(move || layer::copy_sparse(&layer, &into)).await
     }
+}
+
+/// What the monitor of a sandbox counts.
+fn meter(folders: &Folders) -> Meter {
+    Meter::new(&place::machine(folders), folders.root().join("metrics.json"))
 }
 
 /// Waits until the monitor answers.
@@ -310,6 +333,7 @@ impl Runtime for FirecrackerRuntime {
             images: true,
             own_kernel: true,
             memory_snapshots: true,
+            rates: true,
             ..Capabilities::default()
         }
     }
@@ -331,6 +355,20 @@ impl Runtime for FirecrackerRuntime {
 
     fn resume<'a>(&'a self, target: Target<'a>) -> BoxFuture<'a, Result<(), SandboxError>> {
         Box::pin(async move { Ok(Self::api(target).resume().await?) })
+    }
+
+    fn devices<'a>(
+        &'a self,
+        target: Target<'a>,
+        now: bool,
+    ) -> BoxFuture<'a, Result<Option<DeviceCounters>, SandboxError>> {
+        Box::pin(async move {
+            if now {
+                Self::api(target).flush_metrics().await?;
+            }
+            let meter = meter(target.folders);
+            blocking(move || meter.read().map(Some)).await
+        })
     }
 
     fn save<'a>(

@@ -55,6 +55,8 @@ pub(super) async fn start(
         // Whoever opens the device itself has a guest that is reached by vsock.
         guest_port: (program.link != LinkKind::Wire).then_some(GUEST_PORT),
         policy: request.spec.policy.clone(),
+        // Whoever opens the device itself holds it to its rate too.
+        rate: request.spec.rates.network_bandwidth.filter(|_| program.link != LinkKind::Wire),
         program: program.words.into_iter().map(PathBuf::from).collect(),
         env: BTreeMap::from([("PATH".into(), PATH.into()), ("HOME".into(), "/".into())]),
         cwd: program.cwd.unwrap_or_else(|| folder.to_owned()),

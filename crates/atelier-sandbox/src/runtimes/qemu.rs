@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use atelier_api::sandbox::DeviceCounters;
 use atelier_api::system::Check;
 use atelier_guest::outside::LinkKind;
 use atelier_net::Addresses;
@@ -96,14 +97,14 @@ impl QemuRuntime {
     ) -> Result<(Vec<std::ffi::OsString>, Begin), SandboxError> {
         let (host, base) = (host.clone(), base.to_owned());
         let (dir, cache) = (request.folders.root().to_owned(), self.cache.clone());
-        let (machine, disk) = sized(request.spec);
+        let ((machine, disk), rates) = (sized(request.spec), request.spec.rates);
         let saved = request.state.map(Path::to_owned);
         blocking(move || {
             let disk_file = dir.join(LAYER);
             match saved {
                 Some(folder) => match State::open(&folder) {
                     Ok(state) => {
-                        let command = host.qemu.revive(&state, &base, &dir)?;
+                        let command = host.qemu.revive(&state, &base, &dir, rates)?;
                         return Ok((command, Begin::State(state)));
                     }
                     // Files alone.
@@ -119,12 +120,12 @@ impl QemuRuntime {
                         disk,
                         &machine,
                     )?;
-                    let command = host.qemu.revive(&state, &base, &dir)?;
+                    let command = host.qemu.revive(&state, &base, &dir, rates)?;
                     return Ok((command, Begin::State(state)));
                 }
             }
-            let command = host.qemu.boot(host.accelerator, &host.boot, &base, &dir, &machine)?;
-            Ok((command, Begin::Boot))
+            let (way, boot) = (host.accelerator, &host.boot);
+            Ok((host.qemu.boot(way, boot, &base, &dir, &machine, rates)?, Begin::Boot))
         })
         .await
     }
@@ -167,6 +168,7 @@ impl Runtime for QemuRuntime {
             images: true,
             own_kernel: true,
             memory_snapshots: true,
+            rates: true,
             ..Capabilities::default()
         }
     }
@@ -189,6 +191,21 @@ impl Runtime for QemuRuntime {
         Box::pin(async move {
             let (host, dir) = (self.host().await?, target.folders.root().to_owned());
             blocking(move || host.qemu.resume(&dir)).await
+        })
+    }
+
+    fn devices<'a>(
+        &'a self,
+        target: Target<'a>,
+        now: bool,
+    ) -> BoxFuture<'a, Result<Option<DeviceCounters>, SandboxError>> {
+        Box::pin(async move {
+            if !now {
+                // It counts nothing by itself.
+                return Ok(None);
+            }
+            let (host, dir) = (self.host().await?, target.folders.root().to_owned());
+            blocking(move || host.qemu.devices(&dir).map(Some)).await
         })
     }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use atelier_api::image::{TemplateCommitInput, TemplateSpec};
 use atelier_api::sandbox::{
-    SandboxForkInput, SandboxRemoveInput, SandboxRestoreInput, SandboxResumeInput,
-    SandboxSnapshotInput, SandboxState,
+    Rates, SandboxForkInput, SandboxMetricsInput, SandboxRemoveInput, SandboxRestoreInput,
+    SandboxResumeInput, SandboxSnapshotInput, SandboxState,
 };
+use atelier_vm::firecracker::{Api, SOCKET};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -127,6 +128,51 @@ fn files_of_a_machine_that_runs_become_a_template() {
     assert_eq!(plane.sh(&copy, seen), "kept\n2\ngone\n");
     remove(&plane, &copy);
     home.leaves_nothing();
+}
+
+#[test]
+fn a_machine_and_its_copies_are_held_to_rates_and_say_what_their_devices_did() {
+    or_skip!(unfit(&HELPERS));
+    let home = Home::new(&BOTH);
+    let plane = home.plane();
+    let held = |id: &str| {
+        let api = Api::new(home.folders(id).root().join("machine").join(SOCKET));
+        let config = plane.wait(api.config()).unwrap();
+        let size = |device: &str, limiter: &str, bucket: &str| {
+            config[device][limiter][bucket]["size"].as_u64()
+        };
+        [
+            size("/drives/base", "rate_limiter", "bandwidth"),
+            size("/drives/layer", "rate_limiter", "ops"),
+            size("/network-interfaces/eth0", "rx_rate_limiter", "bandwidth"),
+            size("/network-interfaces/eth0", "tx_rate_limiter", "bandwidth"),
+        ]
+    };
+    let mut asked = options();
+    asked.rates = Rates {
+        disk_bandwidth: Some(8 << 20),
+        disk_iops: Some(300),
+        network_bandwidth: Some(1 << 20),
+    };
+    let want = [Some(8 << 20), Some(300), Some(1 << 20), Some(1 << 20)];
+    // The first boots, and what is kept as a template knows no rates.
+    let id = plane.wait(plane.fleet.create(asked)).unwrap().sandbox.id;
+    assert_eq!(held(&id), want);
+    let free = plane.create().sandbox.id;
+    assert_eq!(held(&free), [None; 4]);
+    let copy = fork(&plane, &id, 1).remove(0);
+    assert_eq!(held(&copy), want);
+    plane.wait(plane.fleet.stop(named(&id))).unwrap();
+    plane.wait(plane.fleet.start(named(&id))).unwrap();
+    assert_eq!(held(&id), want);
+    let devices = || {
+        let input = SandboxMetricsInput { sandbox: id.clone(), ..Default::default() };
+        let samples = plane.wait(plane.fleet.metrics(input)).unwrap();
+        samples.last().unwrap().devices.unwrap()
+    };
+    for _ in 0..2 {
+        assert_eq!((devices().disk_reads, devices().disk_throttled), (2, Some(0)));
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Firecracker machines: on KVM only, with the jailer where it is wanted.
 //!
 //! `api.rs` has the bodies of its requests, `client.rs` sends them, `jail.rs` makes the jailer's
-//! command and folder, `state.rs` saves machines and goes on from them, `probe.rs` finds out whether
+//! command and folder, `limits.rs` holds machines to rates and reads what
+//! the monitor counts, `state.rs` saves machines and goes on from them, `probe.rs` finds out whether
 //! a machine boots here. This file knows their order.
 //!
 //! # The way in
@@ -34,6 +35,7 @@
 mod api;
 mod client;
 mod jail;
+mod limits;
 mod plan;
 mod probe;
 mod state;
@@ -48,6 +50,7 @@ pub use api::{
 };
 pub use client::Api;
 pub use jail::Jail;
+pub use limits::Meter;
 pub use plan::Plan;
 pub use probe::probe;
 pub use state::{LAYER, MEMORY, Making, STATE, SavedBy, State, Templates};
@@ -63,6 +66,8 @@ const RELEASES: &str = "put the binaries firecracker and jailer of a release \
 
 /// The API's socket in a machine's folder.
 pub const SOCKET: &str = "api.sock";
+/// What its monitor counted, in a machine's folder.
+pub const METRICS: &str = "metrics";
 /// The way in, in a machine's folder.
 pub const VSOCK: &str = "vsock.sock";
 

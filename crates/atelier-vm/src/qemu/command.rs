@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use atelier_api::sandbox::Rates;
 use atelier_net::Addresses;
 
 use super::state::Kept;
@@ -25,6 +26,8 @@ pub const LAYER: &str = "layer";
 /// The monitor's socket in a machine's folder.
 pub const SOCKET: &str = "qmp.sock";
 
+/// The name of what holds both disks to their rate.
+const GROUP: &str = "rates";
 /// What QEMU may keep of translated code in MiB; without a limit it is up to 1 GiB for each
 /// machine. It is most of what an idle one has for itself; with less than a first command needs,
 /// that one is translated twice.
@@ -52,11 +55,14 @@ pub(super) struct Request<'a> {
     pub dir: &'a Path,
     /// Whether there is a network link. Without one the device is there, and leads nowhere.
     pub link: bool,
+    /// How fast its disks may be, both together. The link is as fast as whoever holds its other end.
+    pub rates: Rates,
 }
 
 impl Qemu {
-    /// The command that boots a machine in `dir`, where its layer disk must be ([`LAYER`]). To be
-    /// run in `dir`, with [`LINK`] replaced. Notes in `dir` what the machine is, for [`Self::save`].
+    /// The command that boots a machine in `dir`, where its layer disk must be ([`LAYER`]), held to
+    /// these rates. To be run in `dir`, with [`LINK`] replaced. Notes in `dir` what the machine is, for
+    /// [`Self::save`].
     ///
     /// # Errors
     /// When the note can't be written.
@@ -67,6 +73,7 @@ impl Qemu {
         base: &Path,
         dir: &Path,
         machine: &Machine,
+        rates: Rates,
     ) -> Result<Vec<OsString>> {
         forget_last(dir)?;
         Note::of(self, accelerator, machine, Kept::Stream).write(dir)?;
@@ -78,6 +85,7 @@ impl Qemu {
             base: Some(base),
             dir,
             link: true,
+            rates,
         }))
     }
 
@@ -109,8 +117,9 @@ impl Qemu {
         words.add("-global virtio-mmio.force-legacy=false");
         self.consoles(&mut words, request);
         if let Some(base) = request.base {
-            words.disk("base", base, "read-only=on");
-            words.disk("layer", &request.dir.join(LAYER), "discard=unmap");
+            let held = words.throttle(request.rates);
+            words.disk("base", base, "read-only=on", held);
+            words.disk("layer", &request.dir.join(LAYER), "discard=unmap", held);
         }
         words.add("-object rng-random,id=random,filename=/dev/urandom");
         words.add("-device virtio-rng-device,rng=random");
@@ -210,9 +219,31 @@ impl Words {
         self.option(flag, OsString::from_vec(value));
     }
 
-    fn disk(&mut self, name: &str, path: &Path, more: &str) {
-        let before = format!("driver=raw,node-name={name},{more},file.driver=file,file.filename=");
+    /// The group of disks that are held to a rate together; whether there is one.
+    fn throttle(&mut self, rates: Rates) -> bool {
+        let mut limits = serde_json::Map::new();
+        for (name, value) in [("bps-total", rates.disk_bandwidth), ("iops-total", rates.disk_iops)]
+        {
+            limits.extend(value.map(|value| (name.to_owned(), value.into())));
+        }
+        if limits.is_empty() {
+            return false;
+        }
+        let group =
+            serde_json::json!({ "qom-type": "throttle-group", "id": GROUP, "limits": limits });
+        self.option("-object", group.to_string());
+        true
+    }
+
+    /// A disk, which is known by its name and its serial number however it is held.
+    fn disk(&mut self, name: &str, path: &Path, more: &str, held: bool) {
+        let node = if held { format!("{name}-file") } else { name.to_owned() };
+        let before = format!("driver=raw,node-name={node},{more},file.driver=file,file.filename=");
         self.path("-blockdev", &before, path, "");
+        if held {
+            let filter = format!("driver=throttle,node-name={name},{more}");
+            self.add("-blockdev").add(&format!("{filter},throttle-group={GROUP},file={node}"));
+        }
         self.add(&format!("-device virtio-blk-device,drive={name},serial={name}"));
     }
 }
@@ -220,6 +251,23 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn disks_are_held_together_and_keep_their_names() {
+        let mut words = Words(Vec::new());
+        assert!(!words.throttle(Rates { network_bandwidth: Some(1), ..Rates::default() }));
+        let held = words.throttle(Rates { disk_iops: Some(100), ..Rates::default() });
+        words.disk("layer", Path::new("/l"), "discard=unmap", held);
+        let text: Vec<_> = words.0.iter().map(|word| word.to_string_lossy()).collect();
+        let text = text.join(" ");
+        assert!(text.contains(r#""limits":{"iops-total":100}"#), "{text}");
+        assert!(text.contains("node-name=layer-file,discard=unmap,file.driver=file"), "{text}");
+        assert!(
+            text.contains("node-name=layer,discard=unmap,throttle-group=rates,file=layer-file"),
+            "{text}"
+        );
+        assert!(text.ends_with("drive=layer,serial=layer"), "{text}");
+    }
 
     #[test]
     fn commas_in_paths_are_doubled() {

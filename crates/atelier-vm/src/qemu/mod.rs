@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use atelier_api::sandbox::DeviceCounters;
 use serde::{Deserialize, Serialize};
 
 pub use command::{CONSOLE, LAYER, LINK, SOCKET};
@@ -140,6 +141,25 @@ impl Qemu {
     /// When the monitor does not answer.
     pub fn quit(&self, dir: &Path) -> Result<()> {
         Qmp::connect(dir)?.call("quit", None).map(drop)
+    }
+
+    /// What the machine's disks did since its monitor was started.
+    ///
+    /// # Errors
+    /// When the monitor does not answer.
+    pub fn devices(&self, dir: &Path) -> Result<DeviceCounters> {
+        let disks = Qmp::connect(dir)?.call("query-blockstats", None)?;
+        let sum = |name: &str| {
+            let all = disks.as_array().into_iter().flatten();
+            all.filter_map(|disk| disk["stats"][name].as_u64()).sum()
+        };
+        Ok(DeviceCounters {
+            disk_read: sum("rd_bytes"),
+            disk_written: sum("wr_bytes"),
+            disk_reads: sum("rd_operations"),
+            disk_writes: sum("wr_operations"),
+            ..DeviceCounters::default()
+        })
     }
 
     /// What the machine has printed on its console lately: what the kernel says of a panic or of

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::Path;
 
+use atelier_api::sandbox::Rates;
 use serde::{Deserialize, Serialize};
 
 use super::command::{LAYER, Memory, Request, forget_last};
@@ -107,6 +108,7 @@ impl Qemu {
             base: Some(base),
             dir: folder,
             link: false,
+            rates: Rates::default(),
         });
         words.extend(["-incoming", "defer"].map(OsString::from));
         let mut monitor = Monitor::start(&words, folder, "seal.log")?;
@@ -128,13 +130,19 @@ impl Qemu {
         State::open(folder)
     }
 
-    /// The command that revives a copy of a saved machine in `dir`, an empty folder. Copies the
+    /// The command that revives a copy of a saved machine in `dir`, an empty folder, held to these rates. Copies the
     /// layer disk there. To be run in `dir` with [`super::LINK`] replaced; then comes
     /// [`Self::wake`].
     ///
     /// # Errors
     /// When the state is of another QEMU, or the disk is full.
-    pub fn revive(&self, state: &State, base: &Path, dir: &Path) -> Result<Vec<OsString>> {
+    pub fn revive(
+        &self,
+        state: &State,
+        base: &Path,
+        dir: &Path,
+        rates: Rates,
+    ) -> Result<Vec<OsString>> {
         self.check(state)?;
         forget_last(dir)?;
         copy_sparse(&state.folder.join(LAYER), &dir.join(LAYER))?;
@@ -148,6 +156,7 @@ impl Qemu {
             base: Some(base),
             dir,
             link: true,
+            rates,
         });
         words.extend(["-incoming", "defer"].map(OsString::from));
         Ok(words)

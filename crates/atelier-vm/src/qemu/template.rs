@@ -5,6 +5,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use atelier_api::sandbox::Rates;
+
 use super::command::{CONSOLE, LAYER, Memory, Request, boot_line, with_word};
 use super::qmp::Qmp;
 use super::state::{Kept, MEMORY, STATE, State};
@@ -95,6 +97,7 @@ impl Qemu {
             base: Some(base),
             dir,
             link: false,
+            rates: Rates::default(),
         });
         let mut monitor = Monitor::start(&words, dir, "monitor.log")?;
         wait_console(&dir.join(CONSOLE), READY, BOOT_LIMIT, || monitor.ended())?;

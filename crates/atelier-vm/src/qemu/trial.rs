@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use atelier_api::sandbox::Rates;
 use serde::{Deserialize, Serialize};
 
 use super::command::{CONSOLE, Memory, Request, boot_line, with_word};
@@ -86,6 +87,7 @@ impl Qemu {
             base: None,
             dir,
             link: false,
+            rates: Rates::default(),
         });
         let mut monitor = Monitor::start(&words, dir, "monitor.log")?;
         let limit = if accelerator == Accelerator::Kvm { KVM_LIMIT } else { TCG_LIMIT };

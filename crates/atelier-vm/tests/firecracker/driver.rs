@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use atelier_api::sandbox::{DeviceCounters, Rates};
 use atelier_guest::client::Guest;
 use atelier_vm::firecracker::{
-    Api, Balloon, Firecracker, Limiter, Load, Logger, Metrics, NetworkInterface, NetworkOverride,
-    Plan, TokenBucket, VSOCK, VsockOverride,
+    Api, Balloon, Firecracker, Limiter, Load, Logger, METRICS, Meter, Metrics, NetworkInterface,
+    NetworkOverride, Plan, TokenBucket, VSOCK, VsockOverride,
 };
 use atelier_vm::{BootFiles, Machine, VmError};
 
@@ -74,6 +75,59 @@ async fn a_machine_with_everything_boots_and_its_guest_answers_over_vsock() {
     assert_eq!(order[..3], ["PUT /logger", "PUT /metrics", "PUT /machine-config"]);
     let disks: Vec<&String> = order.iter().filter(|it| it.starts_with("PUT /drives")).collect();
     assert_eq!(disks, ["PUT /drives/base", "PUT /drives/layer"]);
+}
+
+#[tokio::test]
+async fn a_machine_is_held_to_rates_and_to_others_and_to_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let peer = Peer::start(dir.path());
+    let api = Api::new(peer.dir.join("api.sock"));
+    let rates = Rates { disk_bandwidth: Some(1 << 20), disk_iops: Some(100), ..Rates::default() };
+    let why = refusal(api.hold_to(&rates).await.unwrap_err());
+    assert!(why.contains("before starting"), "{why}");
+    let mut plan = plan(dir.path());
+    plan.network = Some(NetworkInterface::wire());
+    plan.boot(&api).await.unwrap();
+    api.hold_to(&rates).await.unwrap();
+    let bucket = |size: u64| serde_json::json!({ "size": size, "refill_time": 1000 });
+    let config = api.config().await.unwrap();
+    for disk in ["/drives/base", "/drives/layer"] {
+        let limiter = &config[disk]["rate_limiter"];
+        assert_eq!((&limiter["bandwidth"], &limiter["ops"]), (&bucket(1 << 20), &bucket(100)));
+    }
+    let rates = Rates { network_bandwidth: Some(5 << 20), ..Rates::default() };
+    api.hold_to(&rates).await.unwrap();
+    let config = api.config().await.unwrap();
+    for way in ["rx_rate_limiter", "tx_rate_limiter"] {
+        assert_eq!(config["/network-interfaces/eth0"][way]["bandwidth"], bucket(5 << 20));
+    }
+    assert!(config["/drives/layer"]["rate_limiter"]["ops"].is_null(), "{config}");
+}
+
+#[tokio::test]
+async fn what_a_monitor_counts_is_summed_from_its_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let peer = Peer::start(dir.path());
+    let api = Api::new(peer.dir.join("api.sock"));
+    let sums = tempfile::tempdir().unwrap();
+    let meter = Meter::new(dir.path(), sums.path().join("sums"));
+    let mut plan = plan(dir.path());
+    plan.metrics = Some(Metrics { metrics_path: METRICS.into() });
+    plan.boot(&api).await.unwrap();
+    assert_eq!(meter.read().unwrap(), DeviceCounters::default(), "nothing is told yet");
+    api.flush_metrics().await.unwrap();
+    let first = meter.read().unwrap();
+    assert_eq!((first.disk_reads, first.disk_read), (2, 8192));
+    peer.count("block", "write_bytes", 500);
+    peer.count("block", "rate_limiter_throttled_events", 3);
+    api.flush_metrics().await.unwrap();
+    peer.count("net", "tx_rate_limiter_throttled", 2);
+    api.flush_metrics().await.unwrap();
+    let second = meter.read().unwrap();
+    assert_eq!((second.disk_reads, second.disk_written), (2, 500));
+    assert_eq!((second.disk_throttled, second.network_throttled), (Some(3), Some(2)));
+    // Whoever reads next goes on where this one was.
+    assert_eq!(Meter::new(dir.path(), sums.path().join("sums")).read().unwrap(), second);
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ const BODIES: &[(&str, &str, &[&str], &[&str])] = &[
         &["mem_size_mib", "vcpu_count"],
         &["cpu_template", "smt", "track_dirty_pages", "huge_pages"],
     ),
-    ("PUT", "/metrics", &["metrics_path"], &[]),
+    ("PUT", "/metrics", &["metrics_path"], &["emit_id", "properties"]),
     (
         "PUT",
         "/network-interfaces/*",

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use atelier_api::sandbox::Rates;
 use atelier_vm::qemu::{State, Templates};
 
 use crate::host::{DISK, Host, Running, host, machine, run};
@@ -19,7 +20,7 @@ fn template(host: &Host) -> State {
 async fn revive(host: &Host, state: &State) -> Running {
     let began = Instant::now();
     let dir = tempfile::tempdir().unwrap();
-    let words = host.qemu.revive(state, &host.base, dir.path()).unwrap();
+    let words = host.qemu.revive(state, &host.base, dir.path(), Rates::default()).unwrap();
     let copied = began.elapsed();
     let running = run(words, dir);
     host.qemu.wake(state, running.path()).unwrap();

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use atelier_api::sandbox::Rates;
 use atelier_guest::client::Guest;
 use atelier_guest::outside::{GUEST_SOCKET, LinkKind, OutsideRequest};
 use atelier_guest::wire::{InitRequest, ProcessConfig, ProcessEvent, StartRequest};
@@ -148,6 +149,7 @@ pub fn run(words: Vec<OsString>, dir: tempfile::TempDir) -> Running {
         mtu: Some(1500),
         guest_port: Some(PORT),
         policy: Policy::default(),
+        rate: None,
         program: words.into_iter().map(PathBuf::from).collect(),
         env: BTreeMap::new(),
         cwd: dir.path().to_owned(),
@@ -180,7 +182,14 @@ impl Running {
         atelier_vm::layer::make(&layer, DISK, &host.cache.join("disks")).unwrap();
         let words = host
             .qemu
-            .boot(host.accelerator, &host.boot, &host.base, dir.path(), &machine())
+            .boot(
+                host.accelerator,
+                &host.boot,
+                &host.base,
+                dir.path(),
+                &machine(),
+                Rates::default(),
+            )
             .unwrap();
         let running = run(words, dir);
         host.qemu.wait_ready(running.dir.path(), LIMIT).unwrap_or_else(|error| {

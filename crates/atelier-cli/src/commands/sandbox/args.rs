@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use atelier_api::Name;
 use atelier_api::env::{NetworkMode, Resources};
-use atelier_api::sandbox::{Expiry, NetworkPolicy, SandboxOptions};
+use atelier_api::sandbox::{Expiry, NetworkPolicy, Rates, SandboxOptions};
 use atelier_config::units;
 use clap::{Args, ValueEnum};
 
@@ -75,6 +75,32 @@ impl LimitArgs {
             cpus: self.cpus,
             processes: self.processes,
             disk: self.disk,
+        }
+    }
+}
+
+/// How fast a virtual machine's devices may be.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct RateArgs {
+    /// Limit what a virtual machine's disk reads and writes in a second, such as 50MiB
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+    pub disk_bandwidth: Option<u64>,
+    /// Limit how many requests a virtual machine's disk takes in a second
+    #[arg(long, value_name = "COUNT", value_parser = units::parse_count)]
+    pub disk_iops: Option<u64>,
+    /// Limit what a virtual machine sends in a second, and what it receives, such as 10MiB
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+    pub network_bandwidth: Option<u64>,
+}
+
+impl RateArgs {
+    /// As the API takes them.
+    fn rates(&self) -> Rates {
+        Rates {
+            disk_bandwidth: self.disk_bandwidth,
+            disk_iops: self.disk_iops,
+            network_bandwidth: self.network_bandwidth,
         }
     }
 }
@@ -166,6 +192,8 @@ pub(crate) struct CreateOptions {
     #[command(flatten)]
     pub limits: LimitArgs,
     #[command(flatten)]
+    pub rates: RateArgs,
+    #[command(flatten)]
     pub network: NetworkArgs,
 }
 
@@ -180,6 +208,7 @@ impl CreateOptions {
             template: self.template.clone(),
             snapshot: self.snapshot.clone(),
             resources: self.limits.resources(),
+            rates: self.rates.rates(),
             variables: self.variables.collect()?,
             metadata: self.metadata.iter().cloned().collect::<BTreeMap<_, _>>(),
             timeout: self.timeout,

@@ -59,9 +59,18 @@ pub(crate) fn run(args: &MetricsArgs, context: &Context<'_>) -> Result<u8, Failu
 
 const HEAD: [&str; 7] = ["WHEN", "CPU", "MEMORY", "DISK", "SENT", "RECEIVED", "PROCESSES"];
 
+/// What only the monitor of a virtual machine knows.
+const MACHINE: [&str; 3] = ["READ", "WRITTEN", "HELD BACK"];
+
 fn show(samples: &[MetricsSample], json: bool) -> Result<(), Failure> {
     if json {
         return print_json(&samples);
+    }
+    if samples.iter().any(|sample| sample.devices.is_some()) {
+        let [a, b, c, d, e, f, g] = HEAD;
+        let [x, y, z] = MACHINE;
+        let rows: Vec<_> = samples.iter().map(all_cells).collect();
+        return print(table([a, b, c, d, e, f, g, x, y, z], &rows));
     }
     print(table(HEAD, &samples.iter().map(cells).collect::<Vec<_>>()))
 }
@@ -113,9 +122,35 @@ fn cells(sample: &MetricsSample) -> [String; 7] {
     ]
 }
 
+fn all_cells(sample: &MetricsSample) -> [String; 10] {
+    let [a, b, c, d, e, f, g] = cells(sample);
+    let none = || "-".to_owned();
+    let Some(devices) = &sample.devices else {
+        return [a, b, c, d, e, f, g, none(), none(), none()];
+    };
+    let held = [(devices.disk_throttled, "disk"), (devices.network_throttled, "network")];
+    let held: Vec<_> = held.iter().filter_map(|(n, of)| Some(format!("{} {of}", (*n)?))).collect();
+    let held = if held.is_empty() { none() } else { held.join(", ") };
+    [a, b, c, d, e, f, g, size(devices.disk_read), size(devices.disk_written), held]
+}
+
 #[cfg(test)]
 mod tests {
+    use atelier_api::sandbox::DeviceCounters;
+
     use super::*;
+
+    #[test]
+    fn what_a_monitor_counts_stands_behind_the_rest() {
+        let mut sample = MetricsSample::default();
+        assert_eq!(all_cells(&sample)[7..], ["-", "-", "-"]);
+        let devices = DeviceCounters { disk_read: 1 << 20, ..Default::default() };
+        sample.devices = Some(devices);
+        assert_eq!(all_cells(&sample)[7..], ["1 MiB", "0 B", "-"]);
+        let throttled = Some(3);
+        sample.devices = Some(DeviceCounters { disk_throttled: throttled, ..devices });
+        assert_eq!(all_cells(&sample)[9], "3 disk");
+    }
 
     #[test]
     fn what_is_not_limited_has_no_total() {

@@ -1,7 +1,7 @@
 //! `atelier sandbox show`: everything about one sandbox.
 
 use atelier_api::env::{NetworkMode, Resources};
-use atelier_api::sandbox::{Expiry, NetworkPolicy, SandboxDetail, SandboxRef, SandboxShow};
+use atelier_api::sandbox::{Expiry, NetworkPolicy, Rates, SandboxDetail, SandboxRef, SandboxShow};
 use clap::Args;
 use jiff::Timestamp;
 
@@ -55,6 +55,7 @@ fn text(detail: &SandboxDetail) -> String {
     optional("ends", one.expires_at.map(|end| expiry(end, one.on_expiry)));
     optional("network", Some(network(&detail.network)));
     optional("limits", Some(limits(&one.resources)));
+    optional("rates", rates(&one.rates));
     optional("user", detail.user.clone());
     optional("workdir", detail.workdir.clone());
     optional("ports at", detail.url.clone().or_else(|| detail.host.clone()));
@@ -105,6 +106,19 @@ pub(crate) fn limits(limits: &Resources) -> String {
     .flatten()
     .collect();
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+}
+
+/// What its devices are held to, if they are.
+fn rates(rates: &Rates) -> Option<String> {
+    let parts: Vec<_> = [
+        rates.disk_bandwidth.map(|bytes| format!("disk {}/s", size(bytes))),
+        rates.disk_iops.map(|count| format!("disk {count} requests/s")),
+        rates.network_bandwidth.map(|bytes| format!("network {}/s", size(bytes))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 #[cfg(test)]
