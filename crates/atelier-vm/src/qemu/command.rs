@@ -8,7 +8,7 @@ use std::path::Path;
 use atelier_api::sandbox::Rates;
 use atelier_net::Addresses;
 
-use super::state::Kept;
+use super::state::{Kept, MEMORY};
 use super::{Accelerator, Qemu};
 use crate::VmError;
 use crate::error::Result;
@@ -154,7 +154,7 @@ impl Qemu {
 /// Removes what a machine that ran in `dir` before has left: its console says that it is ready, and
 /// its socket leads nowhere.
 pub(super) fn forget_last(dir: &Path) -> Result<()> {
-    for name in [CONSOLE, SOCKET] {
+    for name in [CONSOLE, SOCKET, MEMORY] {
         let path = dir.join(name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

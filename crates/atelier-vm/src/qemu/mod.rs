@@ -1,8 +1,9 @@
 //! QEMU's `microvm` machine, on KVM where a stock kernel really runs on it, else emulated (TCG).
 //!
 //! `command.rs` makes command lines, `qmp.rs` speaks to a running monitor, `trial.rs` finds out
-//! what works here, `state.rs` saves and revives machines, `template.rs` keeps booted ones.
+//! what works here, `state.rs` saves and revives machines, `changes.rs` knows what one changed of its memory, `template.rs` keeps booted ones.
 
+mod changes;
 mod command;
 mod probe;
 mod qmp;

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, getsockopt, sendmsg, sockopt};
 use serde_json::{Value, json};
 
 use super::SOCKET;
@@ -58,6 +58,19 @@ impl Qmp {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// The monitor's process.
+    pub(super) fn peer(&self) -> Result<i32> {
+        let asked = getsockopt(self.reader.get_ref(), sockopt::PeerCredentials);
+        asked.map(|peer| peer.pid()).map_err(|error| lost("connecting", error.desc()))
+    }
+
+    /// Has processors and devices, without memory, written to a new file in the monitor's folder. The
+    /// machine stands still, and keeps its disks.
+    pub(super) fn devices_to(&mut self, name: &str) -> Result<()> {
+        let arguments = json!({ "filename": name, "live": true });
+        self.call("xen-save-devices-state", Some(&arguments)).map(drop)
     }
 
     /// Gives a command, and the value that it returns.

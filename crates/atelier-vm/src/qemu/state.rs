@@ -8,6 +8,7 @@ use std::path::Path;
 use atelier_api::sandbox::Rates;
 use serde::{Deserialize, Serialize};
 
+use super::changes::{self, CHANGES};
 use super::command::{LAYER, Memory, Request, forget_last};
 use super::qmp::Qmp;
 use super::{Accelerator, Qemu};
@@ -20,8 +21,17 @@ use crate::saved::{Note, Saved};
 
 /// Processors and devices; and memory, when it is in no file of its own.
 pub(super) const STATE: &str = "state";
-/// Memory, when it is a file.
+/// Memory, when it is a file; also in the folder of a machine that began with it.
 pub(super) const MEMORY: &str = "memory";
+/// What a monitor writes its devices to, in its own folder.
+const DEVICES: &str = "devices.new";
+/// A state begins with these bytes, the version of its format in the last four.
+const HEAD: &[u8] = b"QEVM\0\0\0\x03";
+/// What a state has that was made for a migration, and one of devices alone lacks: the name of the machine's
+/// kind before all devices, and behind them a description of itself, which may be empty
+/// (`migration/savevm.c`).
+const KIND: &[u8] = b"\x07\0\0\0\x07microvm";
+const DESCRIPTION: &[u8] = b"\x06\0\0\0\x02{}";
 
 /// Where a saved machine's memory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +41,8 @@ pub(super) enum Kept {
     Stream,
     /// In a file that copies map: they share what they don't change.
     File,
+    /// In the file that the machine began with, but for what it changed.
+    Changes,
 }
 
 /// What is noted of a machine that runs, and of a saved one.
@@ -79,11 +91,20 @@ impl Qemu {
         let mut note = Note::<RunBy>::read(dir)?;
         let mut qmp = Qmp::connect(dir)?;
         qmp.call("stop", None)?;
-        let path = into.join(STATE);
-        let file = File::create(&path).map_err(VmError::io("making", path))?;
-        qmp.migrate_to(&file, false)?;
+        note.monitor.memory = match save_changes(&mut qmp, dir, into) {
+            Ok(()) => Kept::Changes,
+            Err(error) => {
+                tracing::debug!(%error, "all of a machine's memory is saved");
+                for name in [MEMORY, CHANGES, STATE] {
+                    drop(fs::remove_file(into.join(name)));
+                }
+                let path = into.join(STATE);
+                let file = File::create(&path).map_err(VmError::io("making", path))?;
+                qmp.migrate_to(&file, false)?;
+                Kept::Stream
+            }
+        };
         copy_sparse(&dir.join(LAYER), &into.join(LAYER))?;
-        note.monitor.memory = Kept::Stream;
         note.write(into)?;
         State::open(into)
     }
@@ -94,7 +115,7 @@ impl Qemu {
     /// # Errors
     /// When the state does not fit.
     pub fn seal(&self, state: State, base: &Path) -> Result<State> {
-        if state.shared() {
+        if state.note.monitor.memory != Kept::Stream {
             return Ok(state);
         }
         self.check(&state)?;
@@ -148,11 +169,16 @@ impl Qemu {
         copy_sparse(&state.folder.join(LAYER), &dir.join(LAYER))?;
         state.note.write(dir)?;
         let memory = state.folder.join(MEMORY);
+        let own = state.note.monitor.memory == Kept::Stream;
+        if !own {
+            // By it a copy of this machine will know what changed. Without it all is saved.
+            drop(fs::hard_link(&memory, dir.join(MEMORY)));
+        }
         let mut words = self.words(&Request {
             accelerator: state.accelerator(),
             machine: &state.note.machine,
             boot: None,
-            memory: if state.shared() { Memory::CopyOf(&memory) } else { Memory::Own },
+            memory: if own { Memory::Own } else { Memory::CopyOf(&memory) },
             base: Some(base),
             dir,
             link: true,
@@ -169,6 +195,10 @@ impl Qemu {
     /// When the monitor ends, or refuses the state.
     pub fn wake(&self, state: &State, dir: &Path) -> Result<()> {
         let mut qmp = Qmp::connect_soon(dir, || None)?;
+        if state.note.monitor.memory == Kept::Changes {
+            let (memory, file) = (state.folder.join(MEMORY), state.folder.join(CHANGES));
+            changes::bring(qmp.peer()?, &memory, &file).map_err(VmError::io("bringing", file))?;
+        }
         let path = state.folder.join(STATE);
         let file = File::open(&path).map_err(VmError::io("opening", path))?;
         qmp.migrate_from(&file, state.shared())?;
@@ -178,4 +208,25 @@ impl Qemu {
     fn check(&self, state: &State) -> Result<()> {
         state.same_version(&state.note.monitor.qemu, &self.version_text)
     }
+}
+
+/// Saves devices and changed memory only. That takes a machine which began with a memory in a file, and a
+/// kernel that lets us look into its monitor.
+fn save_changes(qmp: &mut Qmp, dir: &Path, into: &Path) -> Result<()> {
+    let (memory, file) = (dir.join(MEMORY), into.join(CHANGES));
+    changes::keep(qmp.peer()?, &memory, &file).map_err(VmError::io("writing", file))?;
+    let kept = into.join(MEMORY);
+    fs::hard_link(&memory, &kept).map_err(VmError::io("linking", kept))?;
+    let devices = dir.join(DEVICES);
+    drop(fs::remove_file(&devices));
+    qmp.devices_to(DEVICES)?;
+    let read = fs::read(&devices).map_err(VmError::io("reading", &devices))?;
+    drop(fs::remove_file(&devices));
+    let rest = read.strip_prefix(HEAD).ok_or_else(|| VmError::State {
+        folder: dir.to_owned(),
+        why: "its devices are in a format that is not known".to_owned(),
+    })?;
+    let whole = [HEAD, KIND, rest, DESCRIPTION].concat();
+    let path = into.join(STATE);
+    fs::write(&path, whole).map_err(VmError::io("writing", path))
 }

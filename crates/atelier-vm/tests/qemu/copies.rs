@@ -1,5 +1,7 @@
 //! Templates, saved machines, and copies of them.
 
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Instant;
 
 use atelier_api::sandbox::Rates;
@@ -19,7 +21,8 @@ fn template(host: &Host) -> State {
 
 async fn revive(host: &Host, state: &State) -> Running {
     let began = Instant::now();
-    let dir = tempfile::tempdir().unwrap();
+    // Memory is shared by links, which stay on one filesystem.
+    let dir = tempfile::tempdir_in(&host.cache).unwrap();
     let words = host.qemu.revive(state, &host.base, dir.path(), Rates::default()).unwrap();
     let copied = began.elapsed();
     let running = run(words, dir);
@@ -32,6 +35,11 @@ async fn revive(host: &Host, state: &State) -> Running {
         running.private_memory()
     );
     running
+}
+
+/// A file of a saved machine.
+fn kept(state: &State, name: &str) -> Metadata {
+    std::fs::metadata(state.folder().join(name)).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +74,7 @@ async fn a_saved_machine_goes_on_where_it_was_and_can_be_forked() {
         "(n=0; while :; do n=$((n+1)); echo $n > /count; sleep 0.05; done) >/dev/null 2>&1 &";
     machine.shell(&format!("echo before > /file; {counting}")).await;
     host.qemu.pause(machine.path()).unwrap();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in(&host.cache).unwrap();
     let began = Instant::now();
     let state = host.qemu.save(machine.path(), folder.path()).unwrap();
     eprintln!("save: {:?}", began.elapsed());
@@ -87,6 +95,16 @@ async fn a_saved_machine_goes_on_where_it_was_and_can_be_forked() {
         }
     }
     assert!(now > then, "its processes stand still");
+    // What neither has changed is in one file, and a copy of a copy has the changes of both.
+    assert_eq!(kept(&state, "memory").ino(), kept(&template, "memory").ino());
+    assert!(kept(&state, "changes").len() < kept(&state, "memory").len() / 4);
+    copy.shell("echo copied > /dev/shm/copied").await;
+    host.qemu.pause(copy.path()).unwrap();
+    let second = tempfile::tempdir_in(&host.cache).unwrap();
+    let state_of_copy = host.qemu.save(copy.path(), second.path()).unwrap();
+    drop(copy);
+    let copy = revive(host, &state_of_copy).await;
+    assert_eq!(copy.shell("cat /file /dev/shm/copied").await, "before\ncopied\n");
     drop(copy);
     let began = Instant::now();
     let sealed = host.qemu.seal(state, &host.base).unwrap();
