@@ -31,7 +31,7 @@ pub use own_engine::OwnEngine;
 pub use podman::Podman;
 pub use sandboxes::kill_sandbox;
 pub use servers::greeter;
-pub use terminal::in_terminal;
+pub use terminal::{in_terminal, terminal_of};
 
 /// Far beyond what anything here takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);

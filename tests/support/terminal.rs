@@ -1,5 +1,6 @@
 //! A terminal: Python's pty module plays the user's.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::{Done, Lab};
@@ -7,6 +8,11 @@ use super::{Done, Lab};
 /// Runs the binary in a terminal of 31 lines and 97 columns; `play` is Python that talks to it
 /// through the functions `expect(text)` and `type(text)`.
 pub fn in_terminal(lab: &Lab, args: &[&str], play: &str) -> Done {
+    terminal_of(&lab.command(args), &lab.project, play)
+}
+
+/// The same with any program, in the folder `cwd`.
+pub fn terminal_of(template: &Command, cwd: &Path, play: &str) -> Done {
     let script = format!(
         r#"
 import fcntl, os, pty, select, signal, struct, sys, termios, time
@@ -38,12 +44,13 @@ _, status = os.waitpid(pid, 0)
 print('status', os.waitstatus_to_exitcode(status))
 "#
     );
-    let template = lab.command(args);
     let mut python = Command::new("python3");
     python.arg("-c").arg(script).arg(template.get_program()).args(template.get_args());
-    python.env_clear().current_dir(&lab.project).stdin(Stdio::null());
+    python.env_clear().current_dir(cwd).stdin(Stdio::null());
     for (key, value) in template.get_envs() {
-        python.env(key, value.unwrap());
+        if let Some(value) = value {
+            python.env(key, value);
+        }
     }
     python.env("TERM", "xterm");
     Done::of(python.output().unwrap())

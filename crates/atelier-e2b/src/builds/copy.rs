@@ -1,6 +1,8 @@
 //! `COPY`: an uploaded archive is unpacked in the sandbox, and what was asked for of it is put in
 //! its place. Symbolic links were resolved, or not, by the client when it made the archive.
 
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+
 use super::order::Copy;
 use super::shell::{Context, Lines, Shell};
 use super::words::quote;
@@ -16,7 +18,8 @@ pub(super) async fn copy(
     lines: &Lines<'_>,
 ) -> Result<(), String> {
     let missing = || format!("the files {} were not uploaded", copy.hash);
-    let archive = tokio::fs::File::open(&copy.archive).await.map_err(|_| missing())?;
+    let mut archive = tokio::fs::File::open(&copy.archive).await.map_err(|_| missing())?;
+    let packed = is_packed(&mut archive).await.map_err(|_| missing())?;
     uploads::used(&copy.archive).await;
     let root = context.as_root();
     let place = Place::new(&copy.hash);
@@ -26,9 +29,10 @@ pub(super) async fn copy(
         .await
         .map_err(|error| format!("failed to copy the archive to the sandbox: {error}"))?;
     let unpack = format!(
-        "mkdir -p {0} && tar -xf {1} -C {0} && rm -f {1}",
+        "mkdir -p {0} && tar -x{2}f {1} -C {0} && rm -f {1}",
         quote(&place.unpacked),
-        quote(&place.archive)
+        quote(&place.archive),
+        if packed { "z" } else { "" },
     );
     let unpacked = shell.run(&unpack, &root, lines).await;
     let moved = match unpacked {
@@ -41,6 +45,14 @@ pub(super) async fn copy(
     };
     let cleaned = shell.run(&format!("rm -rf {}", quote(&place.folder)), &root, lines).await;
     moved.and(cleaned)
+}
+
+/// Whether it is packed by gzip: GNU's tar sees that for itself, BusyBox's wants to be told.
+async fn is_packed(archive: &mut tokio::fs::File) -> std::io::Result<bool> {
+    let mut begin = Vec::new();
+    (&mut *archive).take(2).read_to_end(&mut begin).await?;
+    archive.rewind().await?;
+    Ok(begin == [0x1f, 0x8b])
 }
 
 struct Place {

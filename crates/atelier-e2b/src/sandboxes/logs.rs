@@ -19,6 +19,9 @@ const MOST: i64 = 1000;
 /// How much of a command's output is looked at: the newest bytes.
 const NEWEST: u64 = 256 << 10;
 
+/// Who writes all that is here.
+const LOGGER: &str = "process";
+
 /// `LogLevel`, from the least grave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,6 +46,21 @@ pub(crate) struct Entry {
 struct Line {
     timestamp: Timestamp,
     line: String,
+}
+
+impl Line {
+    /// The line is JSON once more: E2B's command line takes `level` and `logger` out of it.
+    fn of(entry: &Entry) -> Self {
+        let mut line = serde_json::json!({
+            "level": entry.level,
+            "logger": LOGGER,
+            "message": entry.message,
+        });
+        for (name, value) in &entry.fields {
+            line[*name] = value.clone().into();
+        }
+        Self { timestamp: entry.timestamp, line: line.to_string() }
+    }
 }
 
 /// `SandboxLogs`.
@@ -118,8 +136,7 @@ pub(crate) async fn legacy<D: Door>(
 ) -> Result<Json<Legacy>, E2bError> {
     let wanted = Wanted::of(&params, "start")?;
     let entries = wanted.choose(all(&door, &id).await?);
-    let line = |e: &Entry| Line { timestamp: e.timestamp, line: e.message.clone() };
-    Ok(Json(Legacy { logs: entries.iter().map(line).collect(), entries }))
+    Ok(Json(Legacy { logs: entries.iter().map(Line::of).collect(), entries }))
 }
 
 /// `GET /v2/sandboxes/{id}/logs`, from `cursor` in either direction.
@@ -240,6 +257,18 @@ mod tests {
                 line(Stream::Stdout, "end"),
             ]
         );
+    }
+
+    #[test]
+    fn a_line_for_old_clients_is_json_with_its_level() {
+        let fields = BTreeMap::from([("stream", "stdout".to_owned())]);
+        let message = "say \"hi\"".to_owned();
+        let entry = Entry { timestamp: Timestamp::UNIX_EPOCH, level: Level::Warn, message, fields };
+        let line: serde_json::Value = serde_json::from_str(&Line::of(&entry).line).unwrap();
+        let said = serde_json::json!({
+            "level": "warn", "logger": "process", "message": "say \"hi\"", "stream": "stdout",
+        });
+        assert_eq!(line, said);
     }
 
     #[test]

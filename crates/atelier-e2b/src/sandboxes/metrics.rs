@@ -41,7 +41,7 @@ impl MetricView {
             timestamp: Timestamp::from_second(sample.at).unwrap_or_default(),
             timestamp_unix: sample.at,
             cpu_count: sample.cpu_count.ceil().max(1.0) as u64,
-            cpu_used_pct: sample.cpu_percent,
+            cpu_used_pct: (sample.cpu_percent * 100.0).round() / 100.0,
             mem_used: sample.memory_used,
             mem_total: sample.memory_total,
             mem_cache: sample.memory_cache,
