@@ -30,4 +30,5 @@ mod system;
 mod template;
 mod token;
 mod tool;
+mod volume;
 mod without_compose;

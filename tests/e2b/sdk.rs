@@ -134,6 +134,7 @@ impl Service {
         let mut command = Command::new(program);
         self.tell(&mut command);
         command.env("E2B_API_URL", &url).env("E2B_SANDBOX_URL", &url);
+        command.env("E2B_VOLUME_API_URL", &url);
         command.env("E2E_INGRESS", addresses.ingress);
         command
     }
@@ -151,9 +152,10 @@ impl Service {
         command
     }
 
-    /// No sandbox is left.
+    /// No sandbox and no volume is left.
     pub fn left_nothing(&self) {
         assert_eq!(self.lab.json(&["sandbox", "ls"]), serde_json::json!([]));
+        assert_eq!(self.lab.json(&["volume", "ls"]), serde_json::json!([]));
     }
 
     fn tell(&self, command: &mut Command) {

@@ -22,6 +22,7 @@ pub mod session;
 pub mod system;
 pub mod table;
 pub mod token;
+pub mod volume;
 
 pub use env::{EnvOptions, Environment};
 pub use exit::ExitCode;

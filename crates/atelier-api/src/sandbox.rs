@@ -11,6 +11,7 @@ pub use crate::devices::{DeviceCounters, MetricsSample, Rates};
 use crate::env::{NetworkMode, Resources};
 use crate::operation::operation;
 use crate::system::{Check, Nothing};
+use crate::volume::VolumeMount;
 
 /// Where requests to a sandbox's guest go, below the API's root: `{sandbox}` and the guest's own
 /// path are appended. What stands behind is the guest's protocol (processes, files, ports).
@@ -110,6 +111,9 @@ pub struct SandboxOptions {
     /// `${PORT}` stands for the port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_host: Option<String>,
+    /// Volumes that it has, and where.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeMount>,
 }
 
 /// Where a sandbox is in its life.
@@ -169,6 +173,9 @@ pub struct Sandbox {
     pub rates: Rates,
     /// Whether its ports are reached without the traffic token.
     pub public: bool,
+    /// Volumes that it has, and where.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeMount>,
 }
 
 /// A sandbox with what is only told to those who may use it.
@@ -372,6 +379,9 @@ pub struct RuntimeView {
     pub memory_snapshots: bool,
     /// Whether sandboxes start from images.
     pub images: bool,
+    /// Whether sandboxes can have volumes.
+    #[serde(default)]
+    pub volumes: bool,
 }
 
 operation! {

@@ -27,6 +27,7 @@ use crate::service::{
 };
 use crate::system::{AuditList, SystemDoctor, SystemStatus, SystemStop};
 use crate::token::{TokenCreate, TokenList, TokenRevoke};
+use crate::volume::{VolumeCreate, VolumeList, VolumeRemove, VolumeShow};
 
 /// Sees each operation once.
 pub trait Visitor {
@@ -97,6 +98,10 @@ pub fn visit_all(visitor: &mut impl Visitor) {
         SandboxSignal,
         SnapshotList,
         SnapshotRemove,
+        VolumeCreate,
+        VolumeList,
+        VolumeShow,
+        VolumeRemove,
         RuntimeList,
         ImageList,
         ImagePull,

@@ -6,7 +6,7 @@ use atelier_api::token::Scope;
 /// Reads that may show a secret, in what opens a sandbox or in what lies inside: whoever may only
 /// read must not see what opens more.
 const SHOWS_SECRETS: &[&str] =
-    &["sandbox.show", "sandbox.files", "sandbox.read", "sandbox.processes"];
+    &["sandbox.show", "sandbox.files", "sandbox.read", "sandbox.processes", "volume.show"];
 
 /// What every token may ask: clients look at the build before anything else.
 const ALWAYS: &[&str] = &["system.status"];
@@ -21,11 +21,11 @@ pub(crate) fn opens(scopes: &[Scope], action: &str, effect: Effect) -> bool {
         })
 }
 
-/// Sandboxes and their snapshots, templates to make them from, and looking at images. What fills
+/// Sandboxes, their snapshots and volumes, templates to make them from, and looking at images. What fills
 /// or empties the store of images belongs to whoever runs the control plane.
 fn of_sandboxes(action: &str, effect: Effect) -> bool {
     match action.split_once('.').map_or(action, |(noun, _)| noun) {
-        "sandbox" | "snapshot" | "template" => true,
+        "sandbox" | "snapshot" | "template" | "volume" => true,
         "image" | "runtime" => effect == Effect::Read,
         _ => false,
     }
@@ -45,6 +45,9 @@ mod tests {
             (Scope::Sandboxes, "sandbox.show", Read, true),
             (Scope::Sandboxes, "snapshot.remove", Change, true),
             (Scope::Sandboxes, "template.build", Change, true),
+            (Scope::Sandboxes, "volume.remove", Change, true),
+            (Scope::Read, "volume.list", Read, true),
+            (Scope::Read, "volume.show", Read, false),
             (Scope::Sandboxes, "image.list", Read, true),
             (Scope::Sandboxes, "image.remove", Change, false),
             (Scope::Sandboxes, "env.list", Read, false),

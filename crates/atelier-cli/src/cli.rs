@@ -5,7 +5,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::commands::{
     attach, audit, completions, config, dial, dns, docs, doctor, env, gc, host, hostnames, image,
     init, man, mcp, network, run, runtime, sandbox, serve, snapshot, status, stop, template, token,
-    tool, version,
+    tool, version, volume,
 };
 
 /// A self-hosted workshop for developers and AI agents.
@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// List and remove saved states of sandboxes
     #[command(subcommand)]
     Snapshot(snapshot::SnapshotCommand),
+    /// Make, list, show and remove files that sandboxes share and that outlive them
+    #[command(subcommand)]
+    Volume(volume::VolumeCommand),
     /// Build, list and remove prepared beginnings of sandboxes
     #[command(subcommand)]
     Template(Box<template::TemplateCommand>),
@@ -138,6 +141,7 @@ impl Command {
             Self::Hostnames(command) => command.json(),
             Self::Sandbox(command) => command.json(),
             Self::Snapshot(command) => command.json(),
+            Self::Volume(command) => command.json(),
             Self::Template(command) => command.json(),
             Self::Image(command) => command.json(),
             Self::Runtime(command) => command.json(),

@@ -84,6 +84,11 @@ impl Home {
     pub fn snapshots(&self) -> PathBuf {
         self.root.join("snapshots")
     }
+    /// Volumes of sandboxes: a folder each, named by id.
+    #[must_use]
+    pub fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
     /// Data that environments' services start with: a folder for each project.
     #[must_use]
     pub fn seeds(&self) -> PathBuf {

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::routing::{delete, get, patch, post, put};
+use axum::{Extension, Router};
 
 use crate::builds::{self, Builds};
 use crate::idempotency::Keys;
 use crate::uploads::{self, Tickets};
+use crate::volumes::{self, Volumes};
 use crate::{Door, E2bError, sandboxes, snapshots, templates, unserved};
 
 /// The most bytes of a JSON request: a template's steps are the longest.
@@ -87,14 +88,19 @@ impl E2b {
         Router::new()
             .merge(sandbox_routes::<D>())
             .merge(template_routes::<D>())
+            .merge(volumes::routes::<D>())
             .merge(unserved::routes::<D>())
             .layer(DefaultBodyLimit::max(BODY_LIMIT))
             .with_state(self.clone())
     }
 
-    /// The routes that need none: `/health`, and uploads to addresses that were handed out.
-    pub fn open_router(&self) -> Router {
-        Router::new()
+    /// The routes that need none: `/health`, uploads to addresses that were handed out, and files of
+    /// volumes for whoever has a volume's token.
+    pub fn open_router(&self, volumes: Arc<dyn Volumes>) -> Router {
+        // A file that is written is as long as it is: it is never held in memory.
+        let content = volumes::content_routes().layer(DefaultBodyLimit::disable());
+        content
+            .layer(Extension(volumes))
             .route("/health", get(|| async { StatusCode::OK }))
             .route(&format!("{}/{{ticket}}", uploads::PATH), put(uploads::receive))
             .with_state(self.clone())

@@ -18,8 +18,10 @@ mod snapshots;
 mod templates;
 mod unserved;
 mod uploads;
+mod volumes;
 
 pub use app::{E2b, Settings};
 pub use door::Door;
 pub use error::{E2bError, refusal};
 pub use routes::{ROUTES, Route};
+pub use volumes::Volumes;

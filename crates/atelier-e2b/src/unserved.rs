@@ -9,9 +9,6 @@ use crate::{Door, E2b, E2bError};
 
 /// The paths, with what they are about.
 const PATHS: &[(&str, &str)] = &[
-    ("/volumes", "volumes"),
-    ("/volumes/{id}", "volumes"),
-    ("/volumecontent/{id}/{kind}", "volumes"),
     ("/secrets", "secrets"),
     ("/secrets/{id}", "secrets"),
     ("/teams", "teams"),

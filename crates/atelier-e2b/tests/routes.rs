@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use atelier_api::{Operation, Problem};
-use atelier_e2b::{Door, E2b, ROUTES};
+use atelier_e2b::{Door, E2b, ROUTES, Volumes};
 use atelier_guest::client::Guest;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -31,9 +31,19 @@ impl Door for Closed {
     }
 }
 
+/// No token opens anything.
+struct NoVolumes;
+
+impl Volumes for NoVolumes {
+    fn folder(&self, _: &str, _: &str) -> Option<std::path::PathBuf> {
+        None
+    }
+}
+
 #[tokio::test]
 async fn every_route_of_the_list_is_there_and_no_other_method() {
-    let router = E2b::default().router::<Closed>();
+    let e2b = E2b::default();
+    let router = e2b.router::<Closed>().merge(e2b.open_router(std::sync::Arc::new(NoVolumes)));
     let status = async |method: &str, path: &str| {
         let request = Request::builder().method(method).uri(path.replace(['{', '}'], ""));
         router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status()

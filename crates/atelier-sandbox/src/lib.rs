@@ -24,7 +24,7 @@ pub use atelier_guest::client::Guest;
 pub use atelier_image::ImageStore;
 pub use cgroup::{Cgroup, LimitEvents, Usage};
 pub use error::SandboxError;
-pub use fleet::{Entrance, Fleet, FleetDefaults, FleetEvent};
+pub use fleet::{Entrance, Fleet, FleetDefaults, FleetEvent, FleetFolders};
 pub use reconcile::Reconciled;
 pub use runtime::{Capabilities, Running, Runtime, StartRequest, Target, runtimes};
 pub use runtimes::host::HostRuntime;

@@ -166,6 +166,8 @@ pub struct Capabilities {
     pub rates: bool,
     /// What they change lies as one layer over their image, on this machine's own filesystem.
     pub layered: bool,
+    /// They can have folders of this machine: what [`crate::SandboxSpec::mounts`] names.
+    pub volumes: bool,
 }
 
 /// A sandbox that runs.

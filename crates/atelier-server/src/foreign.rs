@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use atelier_api::{Operation, Problem};
 use atelier_auth::Caller;
-use atelier_e2b::{Door, E2b};
+use atelier_e2b::{Door, E2b, Volumes};
 use atelier_guest::client::Guest;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
@@ -54,6 +54,15 @@ impl CallerDoor {
     }
 }
 
+/// Files of volumes.
+struct ByToken(Arc<App>);
+
+impl Volumes for ByToken {
+    fn folder(&self, id: &str, token: &str) -> Option<PathBuf> {
+        self.0.fleet.volume_folder(id, token)
+    }
+}
+
 /// Routes of the E2B API.
 pub(crate) struct Routers {
     /// For callers that were let in.
@@ -65,7 +74,10 @@ pub(crate) struct Routers {
 /// The routes, with a door for each caller.
 pub(crate) fn routers(app: &Arc<App>, e2b: &E2b) -> Routers {
     let door = middleware::from_fn_with_state(app.clone(), open_door);
-    Routers { guarded: e2b.router::<CallerDoor>().layer(door), open: e2b.open_router() }
+    Routers {
+        guarded: e2b.router::<CallerDoor>().layer(door),
+        open: e2b.open_router(Arc::new(ByToken(app.clone()))),
+    }
 }
 
 /// Gives each request that was let in a door of its caller's.

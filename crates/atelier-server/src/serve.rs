@@ -12,7 +12,7 @@ use atelier_config::Home;
 use atelier_image::StoreOptions;
 use atelier_ingress::{Ingress, TlsConfig};
 use atelier_run::{Defaults, ServiceSettings, Workshop};
-use atelier_sandbox::{Fleet, FleetDefaults, ImageStore};
+use atelier_sandbox::{Fleet, FleetDefaults, FleetFolders, ImageStore};
 use atelier_store::Store;
 use jiff::Timestamp;
 use nix::fcntl::{Flock, FlockArg};
@@ -163,8 +163,12 @@ impl Parts {
             ..options.sandboxes.clone()
         };
         let sandboxes = workshop.sandboxes().clone();
-        let fleet =
-            Fleet::open(sandboxes, store.clone(), defaults, &home.keys(), home.snapshots()).await?;
+        let folders = FleetFolders {
+            keys: home.keys(),
+            snapshots: home.snapshots(),
+            volumes: home.volumes(),
+        };
+        let fleet = Fleet::open(sandboxes, store.clone(), defaults, folders).await?;
         let mut mended = workshop.reconcile().await?;
         mended.extend(fleet.recover().await?);
         if !mended.is_empty() {

@@ -33,6 +33,7 @@ use atelier_api::service::{
 };
 use atelier_api::system::{AuditList, Nothing, SystemDoctor, SystemStatus, SystemStop};
 use atelier_api::token::{NewToken, TokenCreate, TokenCreateInput, TokenList, TokenRevoke};
+use atelier_api::volume::{VolumeCreate, VolumeList, VolumeRemove, VolumeShow};
 use atelier_api::{API_ROOT, ExitCode, Method, Operation, Problem};
 use atelier_auth::Caller;
 use axum::body::Bytes;
@@ -191,6 +192,10 @@ fn sandboxes(table: &mut Table) {
     table.bind::<SandboxRemove, _>(|app, i| async move { app.fleet.remove(i).await });
     table.bind::<SnapshotList, _>(|app, i| async move { app.fleet.snapshot_list(i).await });
     table.bind::<SnapshotRemove, _>(|app, i| async move { app.fleet.snapshot_remove(i).await });
+    table.bind::<VolumeCreate, _>(|app, i| async move { app.fleet.volume_create(i).await });
+    table.bind::<VolumeList, _>(|app, _| async move { app.fleet.volume_list().await });
+    table.bind::<VolumeShow, _>(|app, i| async move { app.fleet.volume_show(i).await });
+    table.bind::<VolumeRemove, _>(|app, i| async move { app.fleet.volume_remove(i).await });
     table.bind::<RuntimeList, _>(|app, _| async move { app.fleet.runtimes().await });
     table.bind::<TokenCreate, _>(|app, i| async move { token(&app, i).await });
     table.bind::<TokenList, _>(|app, _| async move { Ok(app.tokens.list().await?) });

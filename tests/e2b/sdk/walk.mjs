@@ -9,7 +9,8 @@ import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 
 const require = createRequire(pathToFileURL(`${process.argv[2]}/package.json`))
-const { Sandbox, CommandExitError, FileType, FilesystemEventType, NotFoundError, TimeoutError } = require('e2b')
+const { Sandbox, CommandExitError, FileType, FilesystemEventType, NotFoundError, TimeoutError, Volume, VolumePathNotFoundError } =
+  require('e2b')
 
 const PATIENCE = 30_000
 const mark = { walk: randomUUID(), words: 'a & b = c/ä' }
@@ -229,9 +230,29 @@ async function snapshots(sandbox) {
   assert.ok(Array.isArray(metrics))
 }
 
+async function volumes() {
+  const volume = await Volume.create(`walk-${mark.walk}`)
+  try {
+    const written = await volume.writeFile('/note.txt', 'text ä', { uid: 1000, gid: 1000, mode: 0o600 })
+    assert.deepEqual([written.path, Number(written.size), written.uid, written.mode], ['/note.txt', 7, 1000, 0o600])
+    const bytes = new Uint8Array(3_000_000).map((_, at) => at % 251)
+    await volume.writeFile('/big.bin', new Blob([bytes]).stream())
+    assert.deepEqual(await volume.readFile('/big.bin', { format: 'bytes' }), bytes)
+    await assert.rejects(volume.readFile('/none'), VolumePathNotFoundError)
+    const mounted = { volumeMounts: { '/data': volume } }
+    const [one, two] = [await create(mounted), await create(mounted)]
+    assert.equal((await one.commands.run('cat /data/note.txt; echo more >> /data/note.txt')).stdout, 'text ä')
+    assert.equal(await two.files.read('/data/note.txt'), 'text ämore\n')
+    await assert.rejects(Volume.destroy(volume.volumeId), /has the volume/)
+    for (const sandbox of [one, two]) assert.equal(await sandbox.kill(), true)
+  } finally {
+    assert.equal(await Volume.destroy(volume.volumeId), true)
+  }
+}
+
 try {
   const sandbox = await create({ envs: { A: '1' } })
-  for (const step of [commands, files, signed, terminal, ports, life, killedDuringRun, snapshots]) {
+  for (const step of [commands, files, signed, terminal, ports, life, killedDuringRun, snapshots, volumes]) {
     const begin = Date.now()
     await step(sandbox)
     console.error(`${step.name}: ${Date.now() - begin} ms`)

@@ -10,7 +10,7 @@ import urllib.request
 import uuid
 
 from e2b import AsyncSandbox, CommandExitException, NotFoundException, PtySize, Sandbox, SandboxQuery, SandboxState
-from e2b import TimeoutException
+from e2b import TimeoutException, Volume, VolumeException, VolumePathNotFoundException
 from e2b.sandbox.filesystem.watch_handle import FilesystemEventType
 
 PATIENCE = 30
@@ -136,6 +136,37 @@ def life(sandbox):
         assert fork.kill() is True
 
 
+def volumes():
+    name = f"walk-{mark['walk']}"
+    volume = Volume.create(name)
+    try:
+        assert [one.volume_id for one in Volume.list() if one.name == name] == [volume.volume_id]
+        written = volume.write_file("/note.txt", "text ä", uid=1000, gid=1000, mode=0o600)
+        assert (written.name, written.path, written.size, written.uid, written.mode) == ("note.txt", "/note.txt", 7, 1000, 0o600)
+        assert volume.read_file("/note.txt") == "text ä"
+        assert volume.make_dir("/deep/er", force=True).path == "/deep/er"
+        assert volume.write_file("/deep/er/big.bin", os.urandom(3_000_000)).size == 3_000_000
+        assert sorted(one.path for one in volume.list("/", depth=3)) == ["/deep", "/deep/er", "/deep/er/big.bin", "/note.txt"]
+        assert volume.update_metadata("/note.txt", mode=0o644).mode == 0o644
+        refused(VolumePathNotFoundException, lambda: volume.read_file("/none"), "not found")
+        again = Volume.connect(volume.volume_id)
+        made = [Sandbox.create("base", timeout=60, metadata=mark, volume_mounts={"/data": again}) for _ in range(2)]
+        try:
+            assert made[0].commands.run("cat /data/note.txt").stdout == "text ä"
+            made[0].commands.run("echo by one >> /data/note.txt")
+            assert made[1].files.read("/data/note.txt") == "text äby one\n"
+            refused(VolumeException, lambda: Volume.destroy(volume.volume_id), "has the volume")
+        finally:
+            for one in made:
+                one.kill()
+        assert again.read_file("/note.txt") == "text äby one\n"
+        volume.remove("/deep")
+        assert volume.exists("/deep") is False
+    finally:
+        assert Volume.destroy(volume.volume_id) is True
+    assert Volume.destroy(volume.volume_id) is False
+
+
 async def at_once():
     made = await asyncio.gather(*[AsyncSandbox.create("base", timeout=60, metadata=mark) for _ in range(4)])
     said = await asyncio.gather(*[one.commands.run(f"echo {at}") for at, one in enumerate(made)])
@@ -148,6 +179,7 @@ def main():
     try:
         for step in [commands, files, terminal, ports, life]:
             step(sandbox)
+        volumes()
         asyncio.run(at_once())
     finally:
         assert sandbox.kill() is True

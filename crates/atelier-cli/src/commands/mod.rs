@@ -31,6 +31,7 @@ pub(crate) mod template;
 pub(crate) mod token;
 pub(crate) mod tool;
 pub(crate) mod version;
+pub(crate) mod volume;
 
 use crate::cli::Command;
 use crate::context::Context;
@@ -47,6 +48,7 @@ pub(crate) fn dispatch(command: Command, context: &Context<'_>) -> Result<u8, Fa
         Command::Hostnames(command) => hostnames::dispatch(&command, context),
         Command::Sandbox(command) => sandbox::dispatch(&command, context),
         Command::Snapshot(command) => snapshot::dispatch(&command, context),
+        Command::Volume(command) => volume::dispatch(&command, context),
         Command::Image(command) => image::dispatch(&command, context),
         Command::Template(command) => template::dispatch(&command, context),
         Command::Runtime(command) => runtime::dispatch(&command, context),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::network::NetworkRequest;
-use super::view::SandboxView;
+use super::view::{MountView, SandboxView};
 use crate::builds::MARK;
 use crate::idempotency;
 use crate::request::{Body, Caller};
@@ -40,7 +40,7 @@ pub(crate) struct NewSandbox {
     allow_internet_access: Option<bool>,
     network: Option<NetworkRequest>,
     iam: Option<Value>,
-    volume_mounts: Option<Vec<Value>>,
+    volume_mounts: Option<Vec<MountView>>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -73,6 +73,12 @@ impl NewSandbox {
             network: Some(network.policy(self.allow_internet_access)?),
             public: network.allow_public_traffic.unwrap_or(true),
             request_host: host,
+            volumes: self
+                .volume_mounts
+                .unwrap_or_default()
+                .into_iter()
+                .map(MountView::ours)
+                .collect(),
             ..SandboxOptions::default()
         })
     }
@@ -97,9 +103,6 @@ impl NewSandbox {
     }
 
     fn refuse_unserved(&self) -> Result<(), E2bError> {
-        if self.volume_mounts.as_ref().is_some_and(|mounts| !mounts.is_empty()) {
-            return Err(E2bError::Invalid("Volume mounts are not enabled.".to_owned()));
-        }
         let tokens = self.iam.as_ref().and_then(|iam| iam.get("tokens")).and_then(Value::as_object);
         if tokens.is_some_and(|tokens| !tokens.is_empty()) {
             let why = "iam.tokens (workload identity) are not supported by this server";
@@ -165,6 +168,9 @@ async fn make<D: Door>(
 ) -> Result<SandboxView, E2bError> {
     match door.call::<SandboxCreate>(options).await {
         Ok(detail) => Ok(SandboxView::new(detail, door.domain())),
+        Err(problem) if problem.code == "volume.not_found" => {
+            Err(E2bError::Invalid(problem.detail))
+        }
         Err(problem) if problem.status == 404 => Err(E2bError::no_template(&template)),
         Err(problem) => Err(problem.into()),
     }
@@ -188,6 +194,13 @@ mod tests {
     }
 
     #[test]
+    fn volumes_are_named_with_their_places() {
+        let made = r#"{"templateID":"base","volumeMounts":[{"name":"v","path":"/v"}]}"#;
+        let volumes = options(made).unwrap().volumes;
+        assert_eq!((volumes[0].volume.as_str(), volumes[0].path.as_str()), ("v", "/v"));
+    }
+
+    #[test]
     fn the_end_of_its_time_is_one_of_three() {
         let of = |more: &str| options(&format!(r#"{{"templateID":"base",{more}}}"#));
         assert_eq!(of(r#""autoPause":true"#).unwrap().on_expiry, Expiry::Pause);
@@ -200,7 +213,6 @@ mod tests {
     #[test]
     fn what_this_server_lacks_is_refused() {
         for more in [
-            r#""volumeMounts":[{"name":"v","path":"/v"}]"#,
             r#""iam":{"tokens":{"aws":{}}}"#,
             r#""timeout":-1"#,
             r#""network":{"maskRequestHost":"a b"}"#,

@@ -6,9 +6,10 @@ use std::sync::LazyLock;
 
 use atelier_api::env::Resources;
 use atelier_api::sandbox::{Expiry, Sandbox, SandboxDetail, SandboxState};
+use atelier_api::volume::VolumeMount;
 use atelier_guest::wire::ENVD_VERSION;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::network::NetworkView;
 use crate::templates::names::TemplateName;
@@ -77,7 +78,7 @@ pub(crate) struct ListedView {
     metadata: BTreeMap<String, String>,
     state: StateView,
     envd_version: &'static str,
-    volume_mounts: [(); 0],
+    volume_mounts: Vec<MountView>,
 }
 
 impl ListedView {
@@ -96,8 +97,26 @@ impl ListedView {
             id: sandbox.id,
             metadata: sandbox.metadata,
             envd_version: ENVD_VERSION,
-            volume_mounts: [],
+            volume_mounts: sandbox.volumes.into_iter().map(MountView::of).collect(),
         }
+    }
+}
+
+/// `SandboxVolumeMount`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct MountView {
+    name: String,
+    path: String,
+}
+
+impl MountView {
+    fn of(mount: VolumeMount) -> Self {
+        Self { name: mount.volume, path: mount.path }
+    }
+
+    /// As we say it.
+    pub(crate) fn ours(self) -> VolumeMount {
+        VolumeMount { volume: self.name, path: self.path }
     }
 }
 

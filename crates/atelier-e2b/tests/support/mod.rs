@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use atelier_api::{ExitCode, Operation, Problem};
-use atelier_e2b::{Door, E2b, Settings, refusal};
+use atelier_e2b::{Door, E2b, Settings, Volumes, refusal};
 use atelier_guest::client::Guest;
 use axum::Router;
 use axum::extract::Request;
@@ -111,6 +111,15 @@ impl Server {
     }
 }
 
+/// The world has none.
+struct NoVolumes;
+
+impl Volumes for NoVolumes {
+    fn folder(&self, _: &str, _: &str) -> Option<PathBuf> {
+        None
+    }
+}
+
 /// The routes behind a guard, and what the ingress would answer for the guest's port.
 fn guarded(e2b: &E2b, door: Fake) -> Router {
     let world = door.world.clone();
@@ -134,7 +143,8 @@ fn guarded(e2b: &E2b, door: Fake) -> Router {
             ingress_answer(running)
         }
     });
-    e2b.router::<Fake>().layer(guard).merge(e2b.open_router()).layer(ingress)
+    let volumes = Arc::new(NoVolumes);
+    e2b.router::<Fake>().layer(guard).merge(e2b.open_router(volumes)).layer(ingress)
 }
 
 fn ingress_answer(running: bool) -> Response {

@@ -33,6 +33,9 @@ impl Fleet {
 
     /// Makes the sandbox of a record and starts it.
     pub(super) async fn make(&self, record: Record) -> Result<Arc<Entry>, Problem> {
+        // A volume does not go between here and the moment when others see who has it.
+        let held = self.volumes.held.read().await;
+        self.volumes_are_there(&record)?;
         if !store::claim(&self.store, &record).await? {
             return Err(conflict(
                 "sandbox.exists",
@@ -43,6 +46,7 @@ impl Fleet {
         let entry = Entry::new(record);
         self.sandboxes.set_standalone(entry.id, true);
         self.entries().insert(entry.id, entry.clone());
+        drop(held);
         let change = entry.change.lock().await;
         match self.bring_up(&entry).await {
             Ok(()) => {

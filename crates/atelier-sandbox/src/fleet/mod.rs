@@ -22,6 +22,7 @@ mod secret;
 mod store;
 mod template;
 mod view;
+mod volumes;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -42,6 +43,7 @@ use uuid::Uuid;
 use crate::{Live, SandboxError, Sandboxes};
 use record::Record;
 use secret::Secret;
+use volumes::Volumes;
 
 /// What sandboxes are made with unless somebody says otherwise, and how they are reached.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +62,17 @@ pub struct FleetDefaults {
     pub user_home: PathBuf,
 }
 
+/// Folders of the home that the fleet keeps things in.
+#[derive(Debug, Clone)]
+pub struct FleetFolders {
+    /// Keys.
+    pub keys: PathBuf,
+    /// States that hold memory.
+    pub snapshots: PathBuf,
+    /// Volumes.
+    pub volumes: PathBuf,
+}
+
 /// A change of one sandbox's state: its id, and a word for events.
 pub type FleetEvent = (Uuid, &'static str);
 
@@ -70,6 +83,7 @@ pub struct Fleet {
     store: Store,
     defaults: FleetDefaults,
     secret: Secret,
+    volumes: Volumes,
     /// Where states that hold memory lie.
     snapshots: PathBuf,
     entries: Mutex<BTreeMap<Uuid, Arc<Entry>>>,
@@ -114,7 +128,7 @@ impl Entry {
 
 impl Fleet {
     /// Opens the service with what the database says. Nothing is started or ended; that is
-    /// [`Fleet::recover`]. `keys` and `snapshots` are folders of the home.
+    /// [`Fleet::recover`]. The folders are of the home.
     ///
     /// # Errors
     /// When the database or the secret can't be read.
@@ -122,10 +136,9 @@ impl Fleet {
         sandboxes: Arc<Sandboxes>,
         store: Store,
         defaults: FleetDefaults,
-        keys: &std::path::Path,
-        snapshots: PathBuf,
+        folders: FleetFolders,
     ) -> Result<Arc<Self>, Problem> {
-        let secret = Secret::open(&keys.join("sandboxes"))
+        let secret = Secret::open(&folders.keys.join("sandboxes"))
             .map_err(|e| Problem::new("home.unusable", ExitCode::Configuration, format!("{e}")))?;
         let mut records = store::fleet(&store).await?;
         records.extend(lost(&sandboxes, &store, &records).await?);
@@ -139,7 +152,8 @@ impl Fleet {
             store,
             defaults,
             secret,
-            snapshots,
+            snapshots: folders.snapshots,
+            volumes: Volumes::at(folders.volumes),
             entries: Mutex::new(entries),
             building: tokio::sync::Mutex::default(),
             clock: Notify::new(),

@@ -50,6 +50,7 @@ impl Fleet {
         if !runtime.capabilities().own_kernel {
             self.sandboxes.check_limits(&asked.resources)?;
         }
+        let mounts = self.mounts(&mut asked.volumes, runtime).await?;
         let network = asked.network.clone().unwrap_or_default();
         let policy = policy(&network)?;
         let now = Timestamp::now();
@@ -70,6 +71,7 @@ impl Fleet {
             token_of: source.token_of,
             start: source.start,
             ready: source.ready,
+            mounts,
             notes: Vec::new(),
             user_home: self.defaults.user_home.clone(),
             options: asked,

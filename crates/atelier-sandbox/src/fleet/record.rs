@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use atelier_api::Name;
 use atelier_api::sandbox::{NetworkPolicy, SandboxOptions, SandboxState};
+use atelier_launch::WorkspaceMount;
 use atelier_net::Policy;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,9 @@ pub(crate) struct Record {
     pub(crate) start: Option<String>,
     #[serde(default)]
     pub(crate) ready: Option<String>,
+    /// Its volumes, as folders of this machine.
+    #[serde(default)]
+    pub(crate) mounts: Vec<WorkspaceMount>,
     #[serde(default)]
     pub(crate) notes: Vec<String>,
     pub(crate) user_home: PathBuf,
@@ -74,7 +78,7 @@ impl Record {
             runtime: self.runtime.clone(),
             hostname: hostname.unwrap_or_else(|| self.public_id()[..12].to_owned()),
             root: self.root.clone(),
-            mounts: Vec::new(),
+            mounts: self.mounts.clone(),
             policy: self.policy.clone(),
             resources: self.options.resources.clone(),
             rates: self.options.rates,

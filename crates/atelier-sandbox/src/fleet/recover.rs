@@ -34,6 +34,7 @@ impl Fleet {
             }
         }
         mended.extend(self.stray_states().await?);
+        mended.extend(self.recover_volumes().await?);
         Ok(mended)
     }
 

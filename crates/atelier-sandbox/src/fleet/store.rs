@@ -8,6 +8,7 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::record::{Origin, Record};
+use super::volumes::VolumeRow;
 use crate::{Root, SandboxError};
 
 /// A snapshot as it is kept.
@@ -133,4 +134,31 @@ pub(super) async fn forget_template(store: &Store, name: &str) -> Result<bool, S
         .execute(store.pool())
         .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Every volume, by name.
+pub(super) async fn volumes(store: &Store) -> Result<Vec<VolumeRow>, SandboxError> {
+    read(&sqlx::query("SELECT record FROM volumes ORDER BY name").fetch_all(store.pool()).await?)
+}
+
+/// Takes id and name; `false` when another volume has the name.
+pub(super) async fn claim_volume(store: &Store, row: &VolumeRow) -> Result<bool, SandboxError> {
+    let done = sqlx::query(
+        "INSERT INTO volumes (id, name, record) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
+    )
+    .bind(row.id.to_string())
+    .bind(&row.name)
+    .bind(json(row)?)
+    .execute(store.pool())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Forgets a volume.
+pub(super) async fn forget_volume(store: &Store, id: Uuid) -> Result<(), SandboxError> {
+    sqlx::query("DELETE FROM volumes WHERE id = $1")
+        .bind(id.to_string())
+        .execute(store.pool())
+        .await?;
+    Ok(())
 }

@@ -76,6 +76,7 @@ impl Fleet {
             resources: record.options.resources.clone(),
             rates: record.options.rates,
             public: record.options.public,
+            volumes: record.options.volumes.clone(),
         }
     }
 
@@ -138,6 +139,7 @@ fn runtime(runtime: &dyn crate::Runtime, checks: Vec<Check>) -> RuntimeView {
         pause: true,
         memory_snapshots: can.memory_snapshots,
         images: can.images,
+        volumes: can.volumes,
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use atelier_api::system::{Check, Verdict};
 use atelier_guest::outside::{LinkKind, Overlay};
+use atelier_launch::{MountSource, WorkspaceMount};
 use serde_json::{Value, json};
 
 use crate::runtime::{BoxFuture, Capabilities, Running, Runtime, StartRequest};
@@ -114,6 +115,14 @@ impl GvisorRuntime {
             "CAP_SYS_PTRACE",
             "CAP_SYS_ADMIN"
         ]);
+        let mut mounts = vec![
+            json!({ "destination": "/proc", "type": "proc", "source": "proc" }),
+            json!({ "destination": "/dev", "type": "tmpfs", "source": "tmpfs" }),
+            json!({ "destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro"] }),
+            json!({ "destination": GUEST, "type": "bind", "source": self.guest, "options": ["ro", "rbind"] }),
+            json!({ "destination": "/etc/resolv.conf", "type": "bind", "source": resolv, "options": ["ro", "rbind"] }),
+        ];
+        mounts.extend(request.spec.mounts.iter().filter_map(bind));
         json!({
             "ociVersion": "1.0.2",
             "hostname": request.spec.hostname,
@@ -125,19 +134,22 @@ impl GvisorRuntime {
                 "capabilities": { "bounding": all, "effective": all, "permitted": all, "inheritable": all }
             },
             "root": { "path": root, "readonly": false },
-            "mounts": [
-                { "destination": "/proc", "type": "proc", "source": "proc" },
-                { "destination": "/dev", "type": "tmpfs", "source": "tmpfs" },
-                { "destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro"] },
-                { "destination": GUEST, "type": "bind", "source": self.guest, "options": ["ro", "rbind"] },
-                { "destination": "/etc/resolv.conf", "type": "bind", "source": resolv, "options": ["ro", "rbind"] }
-            ],
+            "mounts": mounts,
             "linux": { "namespaces": [
                 { "type": "pid" }, { "type": "mount" }, { "type": "ipc" }, { "type": "uts" },
                 { "type": "network", "path": "/proc/self/ns/net" }
             ] }
         })
     }
+}
+
+/// A folder of this machine, with its owners as they are.
+fn bind(mount: &WorkspaceMount) -> Option<Value> {
+    let MountSource::Bind { source, readonly } = &mount.source else { return None };
+    let access = if *readonly { "ro" } else { "rw" };
+    Some(json!({
+        "destination": mount.target, "type": "bind", "source": source, "options": [access, "rbind"],
+    }))
 }
 
 /// Removes what `runsc` noted of the last run: it starts nothing of which it knows.
@@ -226,7 +238,7 @@ impl Runtime for GvisorRuntime {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { images: true, layered: true, ..Capabilities::default() }
+        Capabilities { images: true, layered: true, volumes: true, ..Capabilities::default() }
     }
 
     fn start<'a>(

@@ -65,7 +65,7 @@ impl Runtime for OciRuntime {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { images: true, layered: true, ..Capabilities::default() }
+        Capabilities { images: true, layered: true, volumes: true, ..Capabilities::default() }
     }
 
     fn start<'a>(

@@ -10,7 +10,7 @@ use atelier_api::sandbox::{SandboxDetail, SandboxOptions, SandboxRef, SandboxSta
 use atelier_guest::wire::{ProcessConfig, ProcessEvent, StartRequest};
 use atelier_image::{DiskKind, StoreOptions};
 use atelier_launch::Instance;
-use atelier_sandbox::{Fleet, FleetDefaults, Folders, ImageStore, Places, Sandboxes};
+use atelier_sandbox::{Fleet, FleetDefaults, FleetFolders, Folders, ImageStore, Places, Sandboxes};
 use atelier_store::Store;
 use uuid::Uuid;
 
@@ -211,9 +211,9 @@ pub fn plane(home: &Path) -> Plane {
         };
         let keys = home.join("keys");
         fs::create_dir_all(&keys).unwrap();
-        let snapshots = home.join("snapshots");
-        let fleet =
-            Fleet::open(sandboxes.clone(), store, defaults, &keys, snapshots).await.unwrap();
+        let folders =
+            FleetFolders { keys, snapshots: home.join("snapshots"), volumes: home.join("volumes") };
+        let fleet = Fleet::open(sandboxes.clone(), store, defaults, folders).await.unwrap();
         let report = sandboxes.reconcile(&std::collections::HashSet::new()).await.unwrap();
         let mut mended = report.mended;
         mended.extend(fleet.recover().await.unwrap());

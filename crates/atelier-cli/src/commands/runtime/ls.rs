@@ -89,6 +89,7 @@ mod tests {
             pause: true,
             memory_snapshots: false,
             images: true,
+            volumes: true,
         };
         let text = text(&[one], Paint::plain());
         assert!(text.contains("\ngvisor  no     yes     yes    files"), "{text}");

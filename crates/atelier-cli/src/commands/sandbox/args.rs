@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use atelier_api::Name;
 use atelier_api::env::{NetworkMode, Resources};
 use atelier_api::sandbox::{Expiry, NetworkPolicy, Rates, SandboxOptions};
+use atelier_api::volume::VolumeMount;
 use atelier_config::units;
 use clap::{Args, ValueEnum};
 
@@ -34,6 +35,16 @@ pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE".to_owned()),
+    }
+}
+
+/// A volume and its place from `VOLUME:PATH`.
+pub(crate) fn mount(text: &str) -> Result<VolumeMount, String> {
+    match text.split_once(':') {
+        Some((volume, path)) if !volume.is_empty() && path.starts_with('/') => {
+            Ok(VolumeMount { volume: volume.to_owned(), path: path.to_owned() })
+        }
+        _ => Err("write VOLUME:PATH, with an absolute path".to_owned()),
     }
 }
 
@@ -171,6 +182,9 @@ pub(crate) struct CreateOptions {
     /// Keep a word with it, by which `ls` can filter (repeatable)
     #[arg(long, visible_alias = "label", value_name = "KEY=VALUE", value_parser = pair)]
     pub metadata: Vec<(String, String)>,
+    /// Give it a volume at a path: cache:/var/cache (repeatable)
+    #[arg(long, value_name = "VOLUME:PATH", value_parser = mount)]
+    pub volume: Vec<VolumeMount>,
     /// How long it lives, such as 30m; for ever when left out
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub timeout: Option<u64>,
@@ -219,6 +233,7 @@ impl CreateOptions {
             },
             auto_resume: self.auto_resume,
             network: self.network.policy()?,
+            volumes: self.volume.clone(),
             public: self.public,
             user: self.user.clone(),
             workdir: self.workdir.clone(),
@@ -239,6 +254,15 @@ mod tests {
         assert_eq!(seconds("1500ms"), Ok(2), "a time is never cut short");
         for bad in ["", "0", "-1", "x", "1.5h"] {
             assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_volume_has_an_absolute_place() {
+        let cache = VolumeMount { volume: "cache".into(), path: "/var/cache".into() };
+        assert_eq!(mount("cache:/var/cache"), Ok(cache));
+        for bad in ["cache", "cache:", ":/x", "cache:x", ""] {
+            assert!(mount(bad).is_err(), "{bad}");
         }
     }
 

@@ -61,6 +61,9 @@ fn text(detail: &SandboxDetail) -> String {
     optional("ports at", detail.url.clone().or_else(|| detail.host.clone()));
     optional("public", one.public.then(|| "its ports need no token".to_owned()));
     optional("resumes", one.auto_resume.then(|| "by traffic, when it is paused".to_owned()));
+    for mount in &one.volumes {
+        optional("volume", Some(format!("{} at {}", mount.volume, mount.path)));
+    }
     for (key, value) in &one.metadata {
         optional("word", Some(format!("{key}={value}")));
     }
