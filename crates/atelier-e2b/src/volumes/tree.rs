@@ -419,7 +419,7 @@ mod tests {
     fn no_path_and_no_link_leads_out() {
         let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let tree = Tree::new(dir.path().to_owned());
-        std::fs::write(outside.path().join("own"), "outside").unwrap();
+        fs::write(outside.path().join("own"), "outside").unwrap();
         symlink(outside.path(), dir.path().join("away")).unwrap();
         symlink(outside.path().join("own"), dir.path().join("file")).unwrap();
         for path in ["/away/own", "/file"] {
@@ -434,7 +434,7 @@ mod tests {
         write(&tree, "/file", "inside", true).unwrap();
         tree.change("/away", &Attributes { mode: Some(0o777), ..Attributes::default() }).unwrap();
         tree.remove("/away").unwrap();
-        assert_eq!(std::fs::read_to_string(outside.path().join("own")).unwrap(), "outside");
+        assert_eq!(fs::read_to_string(outside.path().join("own")).unwrap(), "outside");
         assert_eq!(names(&tree), ["/file"]);
     }
 }

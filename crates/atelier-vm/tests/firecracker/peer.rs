@@ -344,7 +344,7 @@ struct Metered {
 impl Metered {
     fn open(path: &Path) -> std::io::Result<Self> {
         let mut options = fs::File::options();
-        options.custom_flags(nix::libc::O_NONBLOCK).create(true).truncate(false);
+        options.custom_flags(libc::O_NONBLOCK).create(true).truncate(false);
         let file = options.read(true).write(true).open(path)?;
         Ok(Self { file, counted: Map::new() })
     }
