@@ -172,7 +172,7 @@ impl Command {
 /// Commands by what they are for, in the order in which users need them.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Work on a project", &["run", "attach", "env", "network", "dns", "hostnames", "init"]),
-    ("Sandboxes", &["sandbox", "snapshot", "template", "image", "runtime"]),
+    ("Sandboxes", &["sandbox", "snapshot", "volume", "template", "image", "runtime"]),
     ("Tools of agents", &["tool", "mcp"]),
     (
         "The control plane",
