@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use atelier_files::whole;
+
 use crate::error::{AgentError, Result};
 use crate::shape::digest;
 
@@ -209,13 +211,7 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = |e| AgentError::file("written", path, e);
     let folder = path.parent().unwrap_or(Path::new("/"));
     make_folders(folder, 0o700)?;
-    // A temporary file is 0600 by itself.
-    let mut fresh = tempfile::Builder::new().prefix(".new-").tempfile_in(folder).map_err(failed)?;
-    fresh.write_all(bytes).map_err(failed)?;
-    fresh.as_file().sync_all().map_err(failed)?;
-    fresh.persist(path).map_err(|e| failed(e.error))?;
-    sync_folder(folder);
-    Ok(())
+    whole::replace(path, bytes, whole::PRIVATE).map_err(failed)
 }
 
 pub(crate) fn make_folders(folder: &Path, mode: u32) -> Result<()> {

@@ -1,10 +1,10 @@
 //! What is under way with a tool's data, so that the next command can take it back after a kill.
 
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use atelier_files::whole;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result};
@@ -131,12 +131,8 @@ impl Journal {
     pub(crate) fn save(&self, home: &Home, slug: &Slug) -> Result<()> {
         let path = file(home, slug);
         let put = || -> io::Result<()> {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder(home))?;
-            let mut file = tempfile::NamedTempFile::new_in(folder(home))?;
-            file.write_all(&serde_json::to_vec(self)?)?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|error| error.error)?;
-            fs::File::open(folder(home))?.sync_all()
+            whole::private_folder(&folder(home))?;
+            whole::replace(&path, &serde_json::to_vec(self)?, whole::PRIVATE)
         };
         put().map_err(Error::file("written", &path))
     }
@@ -199,7 +195,7 @@ pub fn recover(home: &Home, manner: &Manner<'_>) -> Result<Vec<Slug>> {
 pub(crate) fn turn(home: &Home, slug: &Slug) -> Result<Option<fs::File>> {
     let path = folder(home).join(format!("{slug}.lock"));
     let open = || -> io::Result<fs::File> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder(home))?;
+        whole::private_folder(&folder(home))?;
         fs::File::options().create(true).append(true).open(&path)
     };
     let file = open().map_err(Error::file("opened", &path))?;

@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use atelier_api::Problem;
+use atelier_files::whole;
 use atelier_plugin::Restart;
 use jiff::Timestamp;
 use nix::sys::signal::{SigSet, Signal, killpg};
@@ -57,11 +58,7 @@ impl Kept {
     }
 
     fn save(&self, folder: &Path) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer(&mut file, self)?;
-        file.as_file().sync_all()?;
-        file.persist(folder.join("service.json")).map_err(|error| error.error)?;
-        Ok(())
+        whole::replace(&folder.join("service.json"), &serde_json::to_vec(self)?, whole::PRIVATE)
     }
 }
 

@@ -2,9 +2,9 @@
 //! one, else a line of the user's crontab, else an entry for the desktop's start.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use atelier_files::whole;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -137,10 +137,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let put = || -> std::io::Result<()> {
         fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error).map(drop)
+        whole::replace(path, text.as_bytes(), whole::PRIVATE)
     };
     put().map_err(Error::file("written", path))
 }

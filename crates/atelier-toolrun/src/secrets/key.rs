@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::str::FromStr;
 
 use age::secrecy::ExposeSecret;
 use age::x25519;
+use atelier_files::whole;
 
 use super::Secret;
 use super::error::{Error, Result};
@@ -68,11 +69,7 @@ impl Keys {
         let identity = x25519::Identity::generate();
         let path = home.key_file();
         let folder = path.parent().unwrap_or(home.root());
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(Error::file("made", folder))?;
+        whole::private_folder(folder).map_err(Error::file("made", folder))?;
         let text = Secret::new(format!(
             "# The key of the tools on this machine: it opens the secrets in tools/secrets.\n\
              # Share the public one; keep a copy of this file where you keep passwords.\n\
@@ -80,19 +77,9 @@ impl Keys {
             identity.to_public(),
             identity.to_string().expose_secret()
         ));
-        let write = || -> io::Result<()> {
-            // tempfile makes files that only their owner may read.
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(text.expose().as_bytes())?;
-            file.as_file().sync_all()?;
-            match file.persist_noclobber(&path) {
-                Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => {
-                    Err(error.error)
-                }
-                _ => fs::File::open(folder)?.sync_all(),
-            }
-        };
-        write().map_err(Error::file("written", &path))?;
+        // Another process may have been faster; then its key counts.
+        whole::create(&path, text.expose().as_bytes(), whole::PRIVATE)
+            .map_err(Error::file("written", &path))?;
         Self::load(home)?.ok_or_else(|| Error::Key { path, why: "has gone again".to_owned() })
     }
 

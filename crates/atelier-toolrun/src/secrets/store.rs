@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use atelier_files::whole;
 use atelier_tools::home as edit;
 use serde_json::{Map, Value, json};
 
@@ -224,13 +224,8 @@ fn write_if_changed(path: &Path, text: Option<&str>) -> Result<bool> {
 
 /// Whole or not at all, for its owner's eyes.
 fn write(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    fs::File::open(folder)?.sync_all()
+    whole::private_folder(path.parent().unwrap_or(Path::new("/")))?;
+    whole::replace(path, text.as_bytes(), whole::PRIVATE)
 }
 
 fn blocks(map: &BTreeMap<String, String>) -> String {

@@ -1,21 +1,18 @@
 //! Files of the home: written whole or not at all.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use atelier_files::whole;
 use sha2::{Digest, Sha256};
 
 use crate::{Result, ToolsError};
 
 /// A folder for us alone, with all above it.
 pub(crate) fn folder(path: &Path) -> Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(ToolsError::file("made", path))
+    whole::private_folder(path).map_err(ToolsError::file("made", path))
 }
 
 /// Writes a file whose end is on the disk when this returns; `mode` as in chmod.
@@ -34,18 +31,8 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 
 /// Replaces a file in one step: before, the old one is there; after, the new one.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    folder(parent)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = parent.join(format!(".{name}.{}.tmp", std::process::id()));
-    let placed = write_new(&aside, bytes, mode)
-        .and_then(|()| fs::rename(&aside, path).map_err(ToolsError::file("replaced", path)));
-    if placed.is_err() {
-        let _ = fs::remove_file(&aside);
-    }
-    placed?;
-    let _ = File::open(parent).and_then(|folder| folder.sync_all());
-    Ok(())
+    folder(path.parent().unwrap_or(Path::new("/")))?;
+    whole::replace(path, bytes, mode).map_err(ToolsError::file("replaced", path))
 }
 
 /// A file's text; nothing when there is none.
