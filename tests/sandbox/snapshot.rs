@@ -68,7 +68,7 @@ fn snapshots_are_listed_and_a_name_goes_to_the_newest() {
 fn memory_is_not_promised_where_it_cannot_be_kept() {
     let lab = Lab::with_image();
     let id = lab.sandbox(&[]);
-    lab.run(&["sandbox", "snapshot", &id, "--memory"]).fails(8, &["memory", "hint:"]);
+    lab.run(&["sandbox", "snapshot", &id, "--memory"]).fails(8, &["memory", "CRIU", "hint:"]);
     let taken = lab.json(&["sandbox", "snapshot", &id, "--files-only"]);
     assert_eq!(taken["memory"], false);
     let host = lab.ok(&["sandbox", "create", "--runtime", "host"]).trim().to_owned();

@@ -95,6 +95,11 @@ pub trait Runtime: Send + Sync + std::fmt::Debug {
         Box::pin(std::future::ready(Ok(None)))
     }
 
+    /// Why snapshots of its sandboxes hold no processes, where they hold none: it is looked at now.
+    fn why_no_memory(&self) -> BoxFuture<'_, String> {
+        Box::pin(std::future::ready("its processes are in this machine's kernel".to_owned()))
+    }
+
     /// Saves a paused sandbox into the empty folder `into`, so that [`StartRequest::state`] starts
     /// copies of it: its files, and with `memory` its processes too. For those whose files are not
     /// [`Capabilities::layered`], or that keep memory.

@@ -88,7 +88,10 @@ impl Fleet {
         let can = runtime.capabilities();
         let live = self.live(entry.id);
         let memory = match (memory, live.is_some() && can.memory_snapshots) {
-            (Some(true), false) => return Err(no_memory(&record, live.is_some())),
+            (Some(true), false) => {
+                let why = if live.is_some() { Some(runtime.why_no_memory().await) } else { None };
+                return Err(no_memory(&record, why));
+            }
             (asked, can) => asked.unwrap_or(can),
         };
         let paused = record.state == SandboxState::Paused;
@@ -336,14 +339,9 @@ fn no_snapshot(name: &str) -> Problem {
         .hint("'atelier snapshot ls' lists those that there are")
 }
 
-fn no_memory(record: &Record, runs: bool) -> Problem {
-    let why = match record.runtime.as_str() {
-        _ if !runs => "nothing runs in it",
-        "gvisor" => "its processes are in gVisor's kernel, whose checkpoints are not supported",
-        _ => {
-            "its processes are in this machine's kernel; CRIU, which could save them, is not supported"
-        }
-    };
+fn no_memory(record: &Record, why: Option<String>) -> Problem {
+    let runs = why.is_some();
+    let why = why.unwrap_or_else(|| "nothing runs in it".to_owned());
     let problem = Problem::new(
         "sandbox.no_memory",
         ExitCode::Configuration,

@@ -1,5 +1,6 @@
 //! One file for each runtime, and what several of them share.
 
+mod criu;
 pub(crate) mod firecracker;
 pub(crate) mod gvisor;
 pub(crate) mod host;

@@ -7,7 +7,7 @@ use atelier_api::system::{Check, Verdict};
 use atelier_launch::RootSource;
 
 use crate::runtime::{BoxFuture, Capabilities, Running, Runtime, StartRequest};
-use crate::runtimes::{host, launcher};
+use crate::runtimes::{criu, host, launcher};
 use crate::{SandboxError, guest_binary};
 
 /// What a sandbox finds as `/proc/sys/kernel/random/boot_id`, in its folder.
@@ -73,5 +73,9 @@ impl Runtime for OciRuntime {
         request: StartRequest<'a>,
     ) -> BoxFuture<'a, Result<Running, SandboxError>> {
         Box::pin(self.launch(request))
+    }
+
+    fn why_no_memory(&self) -> BoxFuture<'_, String> {
+        Box::pin(criu::why_not())
     }
 }
