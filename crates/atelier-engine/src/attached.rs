@@ -13,6 +13,10 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::connect::Engine;
 use crate::error::{Doing, EngineError};
+use crate::exec::PAUSE;
+
+/// How often a command is looked at that has no number yet: five seconds in all.
+const LOOKS: u32 = 250;
 
 /// A command to be run in a container.
 #[derive(Debug, Clone, Default)]
@@ -158,15 +162,23 @@ impl CommandControl {
         }
     }
 
-    /// Its process, as the engine's machine numbers it, while it runs.
+    /// Its process, as the engine's machine numbers it, while it runs. A command may write before its engine
+    /// has noted its number, which is waited for.
     ///
     /// # Errors
     /// When the engine is gone.
     pub async fn process(&self) -> Result<Option<i32>, EngineError> {
-        let seen = self.engine.docker.inspect_exec(&self.id).await;
-        let seen = seen.doing(|| "look at a command".into())?;
-        let running = seen.running == Some(true);
-        let pid = seen.pid.and_then(|pid| i32::try_from(pid).ok());
-        Ok(pid.filter(|pid| running && *pid > 1))
+        let mut looks = LOOKS;
+        loop {
+            let seen = self.engine.docker.inspect_exec(&self.id).await;
+            let seen = seen.doing(|| "look at a command".into())?;
+            let pid = seen.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 1);
+            let ended = seen.exit_code.is_some() && seen.running != Some(true);
+            looks -= 1;
+            if ended || pid.is_some() || looks == 0 {
+                return Ok(pid.filter(|_| !ended));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bollard::models::EventMessageTypeEnum;
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::{Stream, StreamExt};
+use jiff::Timestamp;
 
 use crate::connect::Engine;
 use crate::error::{Doing, EngineError};
@@ -21,7 +22,8 @@ pub struct Happening {
 }
 
 impl Engine {
-    /// What happens from now on to containers that have a label.
+    /// What happens from this call on to containers that have a label, also before the first of it is waited
+    /// for, which is when the engine is asked.
     pub fn events(
         &self,
         label: &str,
@@ -30,7 +32,9 @@ impl Engine {
             ("label".to_owned(), vec![label.to_owned()]),
             ("type".to_owned(), vec!["container".to_owned()]),
         ]);
-        let options = EventsOptionsBuilder::new().filters(&filters).build();
+        let now = Timestamp::now();
+        let since = format!("{}.{:09}", now.as_second(), now.subsec_nanosecond());
+        let options = EventsOptionsBuilder::new().since(&since).filters(&filters).build();
         self.docker.events(Some(options)).filter_map(async |event| {
             let event = match event.doing(|| "tell what happens".into()) {
                 Ok(event) => event,

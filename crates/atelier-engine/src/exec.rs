@@ -18,8 +18,8 @@ use crate::error::{Doing, EngineError};
 
 /// Bytes of what a command said that are kept.
 const SAID: usize = 4096;
-/// How often the engine is asked whether a command that closed its output has ended.
-const PAUSE: Duration = Duration::from_millis(20);
+/// How often the engine is asked about a command: whether one that closed its output has ended, which number it has.
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use atelier_api::Problem;
 use atelier_api::session::{Event, ServiceFollow};
@@ -11,10 +12,13 @@ use jiff::Timestamp;
 use tokio::sync::broadcast;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::record::Record;
 use crate::workshop::Workshop;
 
+/// The pause between looks at containers that have stopped.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Pieces that wait for a reader.
 const WAITING: usize = 64;
 
@@ -45,6 +49,8 @@ pub struct Following {
     readers: JoinSet<(String, Timestamp)>,
     /// Containers that are read, or the time of what was read last.
     seen: HashMap<String, Option<Timestamp>>,
+    /// When to look whether one that stopped runs again: its start may have been missed.
+    again: Interval,
 }
 
 impl Workshop {
@@ -71,7 +77,9 @@ impl Workshop {
             sender,
             readers: JoinSet::new(),
             seen: HashMap::new(),
+            again: tokio::time::interval(AGAIN),
         };
+        following.again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         following.look().await?;
         Ok(following)
     }
@@ -92,6 +100,7 @@ impl Following {
                     // It may run again already, and the event may be past.
                     self.look().await?;
                 }
+                _ = self.again.tick(), if self.seen.values().any(Option::is_some) => self.look().await?,
                 event = self.events.recv() => match event {
                     Ok(event) if event.subject == self.record.label() => {
                         if matches!(event.kind.as_str(), "env.down" | "env.removed") {
