@@ -8,9 +8,11 @@ use atelier_api::env::{EnvRef, NetworkMode};
 use atelier_api::{EnvOptions, Fault, Name};
 use atelier_config::{Layer, units};
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::output::{print, print_json, table};
 use crate::run::Keys;
 
 /// Which project.
@@ -27,6 +29,38 @@ pub(crate) fn name(text: &str) -> Result<Name, String> {
         let hints: String = bad.hints().iter().map(|hint| format!("; {hint}")).collect();
         format!("{bad}{hints}")
     })
+}
+
+/// How a list is shown.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only names, one on each line
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl ListArgs {
+    /// Prints what was found: whole as JSON, names alone, or a table for people.
+    pub(crate) fn show<T: Serialize, const N: usize>(
+        &self,
+        found: Vec<T>,
+        name: impl Fn(&T) -> String,
+        head: [&str; N],
+        row: impl Fn(T) -> [String; N],
+    ) -> Result<u8, Failure> {
+        if self.json {
+            print_json(&found)?;
+        } else if self.quiet {
+            print(found.iter().map(|one| format!("{}\n", name(one))).collect::<String>())?;
+        } else {
+            let rows: Vec<_> = found.into_iter().map(row).collect();
+            print(table(head, &rows))?;
+        }
+        Ok(0)
+    }
 }
 
 /// One environment of a project.

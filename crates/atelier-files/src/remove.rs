@@ -189,12 +189,13 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         fs::write(tmp.path().join("keep"), "x").unwrap();
         let victim = tmp.path().join("victim");
-        fs::create_dir_all(victim.join("work/work/inner")).unwrap();
-        fs::write(victim.join("work/work/inner/f"), vec![0; 10_000]).unwrap();
+        fs::create_dir_all(victim.join("locked/deeper/inner")).unwrap();
+        fs::write(victim.join("locked/deeper/inner/f"), vec![0; 10_000]).unwrap();
         symlink("..", victim.join("out")).unwrap();
-        symlink(tmp.path().join("keep"), victim.join("work/keep")).unwrap();
+        symlink(tmp.path().join("keep"), victim.join("locked/keep")).unwrap();
         fs::write(victim.join(".atelier-delete-1"), "a name like ours").unwrap();
-        fs::set_permissions(victim.join("work/work"), PermissionsExt::from_mode(0o000)).unwrap();
+        fs::set_permissions(victim.join("locked/deeper"), PermissionsExt::from_mode(0o000))
+            .unwrap();
         let mut deep = victim.clone();
         for _ in 0..60 {
             deep.push("d".repeat(30));

@@ -6,11 +6,11 @@ use atelier_api::seed::{
 };
 use clap::{Args, Subcommand};
 
-use crate::args::{EnvArg, ProjectArgs, name};
+use crate::args::{EnvArg, ListArgs, ProjectArgs, name};
 use crate::commands::many::{Removal, remove_each};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{age, print, print_json, size, table};
+use crate::output::{age, print, print_json, size};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,12 +47,8 @@ pub(crate) struct SaveArgs {
 /// Arguments of `atelier env seed ls`.
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
-    /// Only names, one on each line
-    #[arg(short, long)]
-    pub quiet: bool,
-    /// Write JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub list: ListArgs,
     #[command(flatten)]
     pub project: ProjectArgs,
 }
@@ -74,7 +70,7 @@ impl SeedCommand {
     pub(crate) const fn json(&self) -> bool {
         match self {
             Self::Save(args) => args.json,
-            Self::Ls(args) => args.json,
+            Self::Ls(args) => args.list.json,
             Self::Rm(args) => args.removal.json,
         }
     }
@@ -107,15 +103,8 @@ fn save(args: &SaveArgs, context: &Context<'_>) -> Result<u8, Failure> {
 fn list(args: &LsArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let project = context.project(args.project.project.as_deref())?;
     let found = context.call::<SeedList>(&SeedListInput { project })?;
-    if args.json {
-        print_json(&found)?;
-    } else if args.quiet {
-        print(found.iter().map(|seed| format!("{}\n", seed.name)).collect::<String>())?;
-    } else {
-        let rows: Vec<_> = found.into_iter().map(row).collect();
-        print(table(["NAME", "FROM", "VOLUMES", "DUMPS", "SIZE", "AGE"], &rows))?;
-    }
-    Ok(0)
+    let head = ["NAME", "FROM", "VOLUMES", "DUMPS", "SIZE", "AGE"];
+    args.list.show(found, |seed| seed.name.to_string(), head, row)
 }
 
 fn row(seed: Seed) -> [String; 6] {

@@ -9,6 +9,7 @@ mod show;
 
 use clap::Subcommand;
 
+use crate::args::ListArgs;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -21,7 +22,7 @@ pub(crate) enum TemplateCommand {
     Commit(Box<commit::CommitArgs>),
     /// List templates
     #[command(visible_alias = "list")]
-    Ls(ls::LsArgs),
+    Ls(ListArgs),
     /// Show one template
     Show(show::ShowArgs),
     /// Remove templates; sandboxes made from them stay

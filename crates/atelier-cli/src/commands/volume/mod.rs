@@ -7,6 +7,7 @@ mod show;
 
 use clap::Subcommand;
 
+use crate::args::ListArgs;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -17,7 +18,7 @@ pub(crate) enum VolumeCommand {
     Create(create::CreateArgs),
     /// List volumes
     #[command(visible_alias = "list")]
-    Ls(ls::LsArgs),
+    Ls(ListArgs),
     /// Show everything about a volume
     #[command(visible_alias = "info")]
     Show(show::ShowArgs),
