@@ -46,6 +46,9 @@ pub struct MetricsSample {
     pub cpu_count: f64,
     /// Percent of them in use since the sample before.
     pub cpu_percent: f64,
+    /// Processor time since it started, in seconds.
+    #[serde(default)]
+    pub cpu_seconds: f64,
     /// Bytes of memory in use, without page cache.
     pub memory_used: u64,
     /// Bytes of page cache.

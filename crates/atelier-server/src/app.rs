@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::far::FarHosts;
+use crate::metrics::Calls;
 use crate::names::NameServer;
 use crate::upstreams;
 
@@ -31,6 +32,8 @@ pub(crate) struct App {
     /// Where files for templates are kept until they are built.
     pub(crate) uploads: PathBuf,
     pub(crate) audit: Audit,
+    /// How often operations were called, and how long they took.
+    pub(crate) calls: Calls,
     pub(crate) key: LocalKey,
     /// Version and build: a client of another build is asked to restart us.
     pub(crate) build: String,
@@ -79,7 +82,7 @@ impl App {
 }
 
 /// Resident memory: the second field of `/proc/self/statm`, in pages.
-fn resident_bytes() -> u64 {
+pub(crate) fn resident_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: u64 = text.split_whitespace().nth(1).and_then(|p| p.parse().ok()).unwrap_or(0);
     let page =

@@ -1,6 +1,7 @@
 //! The one door of every operation: authorise, begin the audit, open a span, call, end the audit.
 
 use std::future::Future;
+use std::time::Instant;
 
 use atelier_api::{Effect, ExitCode, Operation, Problem};
 use atelier_auth::{Caller, Entry};
@@ -26,10 +27,14 @@ where
     caller.authorise(O::NAME, O::EFFECT, app.owner)?;
     let subject = O::subject(&input);
     let span = tracing::info_span!("call", op = O::NAME, subject, %caller);
-    if O::EFFECT == Effect::Read {
-        return serve(input).instrument(span).await;
-    }
-    audited(app, caller, O::NAME, &subject, serve(input).instrument(span)).await
+    let begun = Instant::now();
+    let call = serve(input).instrument(span);
+    let result = match O::EFFECT {
+        Effect::Read => call.await,
+        _ => audited(app, caller, O::NAME, &subject, call).await,
+    };
+    app.calls.count(O::NAME, begun.elapsed(), result.as_ref().err());
+    result
 }
 
 /// The same for a change that is no operation: a session.

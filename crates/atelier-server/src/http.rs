@@ -17,7 +17,7 @@ use axum::{Json, Router, middleware};
 use crate::app::App;
 use crate::foreign::Routers;
 use crate::peer::Peer;
-use crate::{door, events, guests, openapi, session, signed, table, upstreams};
+use crate::{door, events, guests, metrics, openapi, session, signed, table, upstreams};
 
 /// The whole API, ours and that of others.
 pub(crate) fn router(app: Arc<App>, foreign: Routers) -> Router {
@@ -27,6 +27,7 @@ pub(crate) fn router(app: Arc<App>, foreign: Routers) -> Router {
         .route(&format!("{API_ROOT}{RUN_PATH}"), get(session::upgrade))
         .route(&format!("{API_ROOT}{EVENTS_PATH}"), get(events::stream))
         .route(&guest, any(guests::pass))
+        .route("/metrics", get(metrics::answer))
         .merge(Router::new().fallback_service(foreign.guarded))
         .method_not_allowed_fallback(not_found)
         .layer(identify)

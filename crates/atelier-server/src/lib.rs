@@ -17,6 +17,7 @@ mod input;
 mod listen;
 mod listeners;
 mod memory;
+mod metrics;
 mod names;
 mod openapi;
 mod peer;

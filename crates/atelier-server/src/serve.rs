@@ -26,6 +26,7 @@ use crate::far::{self, FarHosts};
 use crate::foreign::{self, CallerDoor};
 use crate::fronts::{Fronts, LazyTls};
 use crate::listeners::{self, Addresses, Certificate, Listeners, Served};
+use crate::metrics::Calls;
 use crate::names::NameServer;
 use crate::shells::Shells;
 use crate::upstreams::Places;
@@ -224,6 +225,7 @@ fn app(
         domain: options.sandboxes.domain.clone(),
         uploads: home.uploads(),
         audit: Audit::new(store.clone()),
+        calls: Calls::default(),
         key: key(home)?,
         build: options.build.clone(),
         home: home.root().to_owned(),

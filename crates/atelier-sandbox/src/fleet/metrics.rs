@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use atelier_api::Problem;
-use atelier_api::sandbox::{MetricsSample, SandboxMetricsInput, SandboxState};
+use atelier_api::sandbox::{MetricsSample, Sandbox, SandboxMetricsInput, SandboxState};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +71,17 @@ impl Fleet {
         Ok(all.iter().filter(|s| (since..=until).contains(&s.at)).cloned().collect())
     }
 
+    /// What each sandbox that runs used at its newest sample.
+    #[must_use]
+    pub fn newest_samples(&self) -> Vec<(Sandbox, MetricsSample)> {
+        let running = self.all().into_iter().filter(|entry| self.live(entry.id).is_some());
+        let newest = |entry: Arc<Entry>| {
+            let sample = samples(&entry).back().cloned()?;
+            Some((self.view(&entry.record()), sample))
+        };
+        running.filter_map(newest).collect()
+    }
+
     /// Adds to the newest sample what only a monitor knows, `now` or as far as it has told by itself.
     async fn take_devices(&self, entry: &Entry, live: &Live, now: bool) {
         let record = entry.record();
@@ -109,6 +120,7 @@ impl Fleet {
             at: now.as_second(),
             cpu_count: cpus,
             cpu_percent: entry.cpu_percent(&usage, now, cpus),
+            cpu_seconds: Duration::from_micros(usage.cpu_micros).as_secs_f64(),
             memory_used: usage.memory.saturating_sub(usage.cache),
             memory_cache: usage.cache,
             memory_total: record.options.resources.memory.unwrap_or_else(host_memory),
