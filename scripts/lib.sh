@@ -43,7 +43,7 @@ need_for_tests() {
         busybox=busybox-static docker-registry=docker-registry ssh=openssh-client sshd=openssh-server rsync=rsync \
         buildah=buildah mkfs.erofs=erofs-utils htpasswd=apache2-utils newuidmap=uidmap \
         qemu-system-x86_64=qemu-system-x86 runsc=runsc kmod=kmod curl=curl openssl=openssl \
-        dockerd=docker.io podman=podman runc=runc slirp4netns=slirp4netns iptables=iptables dig=bind9-dnsutils unzip=unzip
+        dockerd=docker.io podman=podman runc=runc slirp4netns=slirp4netns iptables=iptables dig=bind9-dnsutils unzip=unzip xz=xz-utils
     # What Podman's containers need for `init` and for networks.
     for helper in catatonit netavark aardvark-dns; do
         [ -n "$(find /usr/libexec /usr/lib/podman /usr/bin -name "$helper" -print -quit 2>/dev/null)" ] || install_packages "$helper"
@@ -141,4 +141,41 @@ need_mcp() {
     fi
     ATELIER_TEST_MCP=$(realpath "$tools/mcp-$pins")
     export ATELIER_TEST_MCP
+}
+
+# A runsc that saves what runs, for the tests of that: the system's if it can, else that of Debian 12's backports, pinned by its hash, and
+# where the archive has another one by now, that one. Only unpacked: the system keeps its own.
+need_runsc() {
+    [ -z "${ATELIER_TEST_RUNSC:-}" ] || return 0
+    if runsc flags 2>&1 | grep -q -e -net-disconnect-ok; then
+        ATELIER_TEST_RUNSC=$(command -v runsc)
+        export ATELIER_TEST_RUNSC
+        return 0
+    fi
+    tools="${CARGO_TARGET_DIR:-target}/tools"
+    if [ ! -x "$tools/runsc/runsc" ]; then
+        archive=http://deb.debian.org/debian
+        architecture=$(dpkg --print-architecture)
+        echo "unpacking from Debian's backports into $tools: runsc" >&2
+        mkdir -p "$tools"
+        fresh=$(mktemp -d "$tools/new-XXXXXX")
+        pool=pool/main/g/golang-gvisor-gvisor
+        file="$pool/runsc_0.0~20240729.0-4~bpo12+2_$architecture.deb"
+        hash=afdde883e3876ea807e19c708d4432674a20cb10186a7a5b554d62f38ea8de46
+        [ "$architecture" = amd64 ] && curl -sSf -o "$fresh/runsc.deb" "$archive/$file" || {
+            # Its name and hash stand in the index of the suite.
+            curl -sSf "$archive/dists/bookworm-backports/main/binary-$architecture/Packages.xz" | xz -dc \
+                | awk '/^Package: runsc$/ { found = 1 } /^$/ { found = 0 } found' >"$fresh/index"
+            file=$(sed -n 's/^Filename: //p' "$fresh/index")
+            hash=$(sed -n 's/^SHA256: //p' "$fresh/index")
+            curl -sSf -o "$fresh/runsc.deb" "$archive/$file"
+        }
+        echo "$hash  $fresh/runsc.deb" | sha256sum --check --quiet >&2
+        dpkg-deb --fsys-tarfile "$fresh/runsc.deb" | tar -x -C "$fresh" ./usr/bin
+        rm -rf "$tools/runsc"
+        mv "$fresh/usr/bin" "$tools/runsc"
+        rm -rf "$fresh"
+    fi
+    ATELIER_TEST_RUNSC=$(realpath "$tools/runsc")/runsc
+    export ATELIER_TEST_RUNSC
 }

@@ -6,6 +6,7 @@ mod expiry;
 mod fork;
 mod forward;
 mod fs;
+mod gvisor_memory;
 mod ingress;
 mod limits;
 mod metrics;

@@ -33,6 +33,22 @@ impl Lab {
         lab
     }
 
+    /// The same with `gvisor`, by a `runsc` that saves what runs.
+    pub fn with_runsc_that_saves() -> Self {
+        let program = std::env::var_os("ATELIER_TEST_RUNSC").map(PathBuf::from);
+        let program =
+            program.expect("ATELIER_TEST_RUNSC names no runsc: scripts/test installs one");
+        let path = std::env::var("PATH").unwrap();
+        let mut lab = Self::new();
+        lab.variables.push(("PATH", format!("{}:{path}", program.parent().unwrap().display())));
+        lab.import_box();
+        let all = lab.json(&["runtime", "ls"]);
+        let one = all.as_array().unwrap().iter().find(|one| one["name"] == "gvisor").unwrap();
+        let fits = one["available"] == true && one["memory_snapshots"] == true;
+        assert!(fits, "{} does not do: {one}", program.display());
+        lab
+    }
+
     /// Imports the image `box`.
     pub fn import_box(&self) {
         let root = self.image_root();

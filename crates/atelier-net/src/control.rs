@@ -32,6 +32,8 @@ pub(crate) enum Request {
     Policy(Policy),
     /// For its numbers.
     Counters {},
+    /// To break every connection off.
+    Cut {},
 }
 
 /// Its answer.
@@ -63,6 +65,19 @@ pub struct Counters {
 /// When no stack listens at `socket`, or it does not answer within a few seconds.
 pub fn set_policy(socket: &Path, policy: &Policy) -> io::Result<()> {
     match ask(socket, &Request::Policy(policy.clone()))? {
+        Answer::Done { ok: true } => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Breaks every TCP connection off that a running stack carries, with a reset to both sides. New ones
+/// may follow at once.
+///
+/// # Errors
+/// When no stack listens at `socket`, or it does not answer within a few seconds, or was started by
+/// a version that knows no such request.
+pub fn cut(socket: &Path) -> io::Result<()> {
+    match ask(socket, &Request::Cut {})? {
         Answer::Done { ok: true } => Ok(()),
         other => Err(unexpected(other)),
     }

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use atelier_api::{ExitCode, Fault};
 
+/// The code of [`SandboxError::Unsavable`].
+pub(crate) const UNSAVABLE: &str = "sandbox.not_savable";
+
 /// Why a sandbox could not be made, started, reached or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -40,6 +43,14 @@ pub enum SandboxError {
         what: &'static str,
         /// What can be done instead.
         remedy: String,
+    },
+    /// What runs in it can't be saved as it is at this moment. It goes on.
+    #[error("the processes of this sandbox can't be saved: {why}")]
+    Unsavable {
+        /// The runtime.
+        runtime: &'static str,
+        /// What the program says that saves them.
+        why: String,
     },
     /// A virtual machine.
     #[error(transparent)]
@@ -89,6 +100,7 @@ impl Fault for SandboxError {
             Self::Start { .. } => "sandbox.start_failed",
             Self::Limit { .. } => "sandbox.limit_not_enforceable",
             Self::Unsupported { .. } => "sandbox.unsupported",
+            Self::Unsavable { .. } => UNSAVABLE,
             Self::Machine(e) => e.code(),
             Self::Image(e) => e.code(),
             Self::Guest(_) => "sandbox.no_answer",
@@ -100,7 +112,7 @@ impl Fault for SandboxError {
     fn exit(&self) -> ExitCode {
         match self {
             Self::UnknownRuntime(_) => ExitCode::Usage,
-            Self::Start { .. } | Self::Guest(_) => ExitCode::Engine,
+            Self::Start { .. } | Self::Unsavable { .. } | Self::Guest(_) => ExitCode::Engine,
             Self::Limit { .. } | Self::Unsupported { .. } => ExitCode::Configuration,
             Self::Machine(e) => e.exit(),
             Self::Image(e) => e.exit(),
@@ -130,6 +142,11 @@ impl Fault for SandboxError {
                 hints.push("run 'atelier doctor' to see what this machine lacks".into());
                 hints
             }
+            Self::Unsavable { .. } => vec![
+                "the sandbox goes on as it was; end what can't be saved and try again, or take a snapshot of \
+                 its files ('--files-only')"
+                    .into(),
+            ],
             Self::Limit { remedy, .. } | Self::Unsupported { remedy, .. } => vec![remedy.clone()],
             Self::Guest(_) => vec!["stop it with 'atelier env stop ENV' or 'atelier sandbox stop SANDBOX' and try again".into()],
             Self::Io { source, .. } => match source.kind() {

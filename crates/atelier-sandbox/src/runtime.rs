@@ -101,8 +101,8 @@ pub trait Runtime: Send + Sync + std::fmt::Debug {
     }
 
     /// Saves a paused sandbox into the empty folder `into`, so that [`StartRequest::state`] starts
-    /// copies of it: its files, and with `memory` its processes too. For those whose files are not
-    /// [`Capabilities::layered`], or that keep memory.
+    /// copies of it: its files, unless they are [`Capabilities::layered`] and so frozen by the caller
+    /// before it goes on; and with `memory` its processes too.
     fn save<'a>(
         &'a self,
         _target: Target<'a>,
@@ -130,7 +130,8 @@ pub struct Target<'a> {
     pub running: Option<&'a Running>,
 }
 
-async fn freeze(target: Target<'_>, frozen: bool) -> Result<(), SandboxError> {
+/// Stops what runs by this machine's own freezer, or lets it go on.
+pub(crate) async fn freeze(target: Target<'_>, frozen: bool) -> Result<(), SandboxError> {
     let Some(running) = target.running else { return Ok(()) };
     let cgroup = running.cgroup.clone();
     let done = tokio::task::spawn_blocking(move || cgroup.set_frozen(frozen)).await;

@@ -15,8 +15,9 @@ use crate::error::Result;
 /// Where programs are that an ordinary user's `PATH` leaves out.
 const MORE_PLACES: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/libexec"];
 
-/// Finds a program: the one that was configured, else by name.
-pub(crate) fn program(name: &str, configured: Option<&Path>) -> Option<PathBuf> {
+/// Finds a program that runs: the one that was configured, else by name.
+#[must_use]
+pub fn program(name: &str, configured: Option<&Path>) -> Option<PathBuf> {
     let runs = |path: &Path| {
         path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
     };

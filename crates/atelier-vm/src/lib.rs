@@ -55,6 +55,7 @@ mod machine;
 pub mod qemu;
 mod saved;
 
+pub use command::program;
 pub use error::{Result, VmError};
 pub use kernel::{BootFiles, Kernel};
 pub use machine::Machine;

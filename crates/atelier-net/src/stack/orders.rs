@@ -53,6 +53,10 @@ fn carry_out(stack: &Rc<Stack>, request: Request) -> Answer {
             stack.replace_policy(policy);
             Answer::Done { ok: true }
         }
+        Request::Cut {} => {
+            stack.tcp.cut();
+            Answer::Done { ok: true }
+        }
         Request::Counters {} => Answer::Counters(stack.port.counters.read(stack.denials.count())),
     }
 }

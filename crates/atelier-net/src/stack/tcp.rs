@@ -63,6 +63,16 @@ impl Table {
         self.entries.borrow_mut().remove(pair);
     }
 
+    /// Breaks all off.
+    pub(super) fn cut(&self) {
+        for entry in self.entries.borrow().values() {
+            match entry {
+                Entry::Dialing(_, cancel) => cancel.notify_one(),
+                Entry::Open(_, flow) | Entry::Inward(flow) => flow.cut(),
+            }
+        }
+    }
+
     /// Breaks off what would go another way now, or none.
     pub(super) fn recheck(&self, now: impl Fn(Pair) -> Way) {
         for (pair, entry) in self.entries.borrow().iter() {

@@ -58,6 +58,21 @@ fn a_new_policy_ends_the_connections_that_it_does_not_allow() {
 }
 
 #[test]
+fn a_cut_ends_every_connection_and_new_ones_follow() {
+    let (world, socket, _folder) = world(Mode::Open, &[]);
+    let to = echo(&world, HOST);
+    let mut stream = world.inside(move || {
+        let mut stream = connect(to).unwrap();
+        stream.write_all(b"x").unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+        stream
+    });
+    control::cut(&socket).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    world.inside(move || connect(to).map(drop).unwrap());
+}
+
+#[test]
 fn a_new_policy_ends_flows_of_datagrams() {
     let (world, socket, _folder) = world(Mode::Open, &[]);
     let to = crate::datagrams::echo(&world);

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::record::Record;
 use super::store::SnapshotRow;
 use super::{Entry, Fleet, broken, store};
+use crate::error::UNSAVABLE;
 use crate::{Live, Root, SandboxError};
 
 /// How many copies one call makes at most.
@@ -26,6 +27,8 @@ struct Frozen {
     root: Root,
     state: Option<PathBuf>,
     memory: bool,
+    /// Whether the root is an image of this moment's files.
+    layered: bool,
 }
 
 impl Fleet {
@@ -87,6 +90,7 @@ impl Fleet {
         let runtime = self.runtime(&record)?;
         let can = runtime.capabilities();
         let live = self.live(entry.id);
+        let asked = memory;
         let memory = match (memory, live.is_some() && can.memory_snapshots) {
             (Some(true), false) => {
                 let why = if live.is_some() { Some(runtime.why_no_memory().await) } else { None };
@@ -102,11 +106,18 @@ impl Fleet {
             let pause = async |target: crate::Target<'_>| Ok(runtime.pause(target).await?);
             self.with_target(&record, live, pause).await?;
         }
-        let kept = if can.layered && !memory {
+        let mut kept = if can.layered && !memory {
             self.freeze_layer(&record).await
         } else {
             self.freeze_state(&record, live.as_ref(), memory).await
         };
+        if let (Err(problem), true, None) = (&kept, can.layered, asked)
+            && problem.code == UNSAVABLE
+        {
+            // Nobody insists on processes. What was kept says whether it has them.
+            tracing::info!(sandbox = %record.public_id(), why = problem.detail, "files alone are kept");
+            kept = self.freeze_layer(&record).await;
+        }
         if let (Some(live), false) = (&live, paused) {
             let resume = async |target: crate::Target<'_>| Ok(runtime.resume(target).await?);
             self.with_target(&record, live, resume).await?;
@@ -117,7 +128,7 @@ impl Fleet {
     /// Its changes become a layer over its image.
     async fn freeze_layer(&self, record: &Record) -> Result<Frozen, Problem> {
         let image = self.commit_layer(record, |_| ()).await?;
-        Ok(Frozen { root: Root::Image(image), state: None, memory: false })
+        Ok(Frozen { root: Root::Image(image), state: None, memory: false, layered: true })
     }
 
     /// Makes a nameless image of what the sandbox changed; gives its id.
@@ -153,30 +164,38 @@ impl Fleet {
         let (spec, folders) = (record.spec(), self.sandboxes.folders(record.id));
         let running = live.map(|live| &live.running);
         let target = crate::Target { spec: &spec, folders: &folders, running };
-        let saved = self.runtime(record)?.save(target, &making, memory).await;
-        let named = saved.map_err(Problem::from).and_then(|()| {
-            std::fs::rename(&making, &folder)
-                .map_err(SandboxError::io("naming", &folder))
-                .map_err(Problem::from)
-        });
-        if let Err(problem) = named {
+        let runtime = self.runtime(record)?;
+        let kept = async {
+            runtime.save(target, &making, memory).await?;
+            let layered = runtime.capabilities().layered;
+            // Its files are of the same moment, since it still stands still.
+            let root = match layered {
+                true => Root::Image(self.commit_layer(record, |_| ()).await?),
+                false => record.root.clone(),
+            };
+            std::fs::rename(&making, &folder).map_err(SandboxError::io("naming", &folder))?;
+            Ok(Frozen { root, state: Some(folder), memory, layered })
+        };
+        let kept: Result<Frozen, Problem> = kept.await;
+        if kept.is_err() {
             let _ = std::fs::remove_dir_all(&making);
-            return Err(problem);
         }
-        Ok(Frozen { root: record.root.clone(), state: Some(folder), memory })
+        kept
     }
 
     fn size(&self, frozen: &Frozen) -> u64 {
-        match (&frozen.state, &frozen.root) {
-            (Some(folder), _) => super::metrics::disk_usage(folder),
-            (None, Root::Image(id)) => self
+        let state = frozen.state.as_deref().map_or(0, super::metrics::disk_usage);
+        let layer = match &frozen.root {
+            // A machine's files are in its state, and its image is as it was.
+            Root::Image(id) if frozen.layered => self
                 .image_store()
                 .get(id)
                 .ok()
                 .and_then(|image| self.image_store().layer_dirs(&image).into_iter().next())
                 .map_or(0, |layer| super::metrics::disk_usage(&layer)),
             _ => 0,
-        }
+        };
+        state + layer
     }
 
     /// Takes a sandbox back to a snapshot; what it did since is lost.

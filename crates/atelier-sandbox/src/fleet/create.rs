@@ -94,13 +94,15 @@ impl Fleet {
     ) -> Result<(), Problem> {
         // A machine of its own has a clock, a name and a random generator of its own.
         let machine = self.runtime(record)?.capabilities().own_kernel;
+        // What goes on from memory has its origin's name until then.
+        let named = machine || record.resume_from.is_some();
         let settings = atelier_guest::wire::InitRequest {
             env_vars: Some(record.options.variables.clone()),
             access_token: Some(self.secret.token("guest", record.id)),
             timestamp: Some(jiff::Timestamp::now().to_string()),
             default_user: record.options.user.clone(),
             default_workdir: record.options.workdir.clone(),
-            hostname: machine.then(|| record.spec().hostname),
+            hostname: named.then(|| record.spec().hostname),
             entropy: machine.then(entropy).transpose().map_err(|e| broken(&e))?,
         };
         // It wants to see the token that it has; one that was just started has none yet.

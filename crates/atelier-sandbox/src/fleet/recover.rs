@@ -4,6 +4,7 @@
 use atelier_api::Problem;
 use atelier_api::sandbox::SandboxState;
 
+use super::record::Record;
 use super::{Fleet, store};
 
 impl Fleet {
@@ -30,12 +31,28 @@ impl Fleet {
                     })
                     .await?;
                 }
+                SandboxState::Running => self.go_on(&record).await,
                 _ => {}
             }
         }
         mended.extend(self.stray_states().await?);
         mended.extend(self.recover_volumes().await?);
         Ok(mended)
+    }
+
+    /// One that was being copied when the control plane was killed may stand still. One that does not
+    /// is not disturbed.
+    async fn go_on(&self, record: &Record) {
+        let (Ok(runtime), Some(live)) = (self.runtime(record), self.live(record.id)) else {
+            return;
+        };
+        if !runtime.capabilities().layered {
+            return;
+        }
+        let resume = async |target: crate::Target<'_>| Ok(runtime.resume(target).await?);
+        if let Err(problem) = self.with_target(record, &live, resume).await {
+            tracing::warn!(sandbox = %record.public_id(), why = problem.detail, "it may stand still");
+        }
     }
 
     /// Folders of states that no snapshot and no sandbox has any more.

@@ -1,36 +1,35 @@
 //! The runtime `gvisor`: an image's files on gVisor's kernel, which is a program of this machine's user
 //! space. `runsc` is told what to run by an OCI bundle.
 
-use std::ffi::OsString;
+mod bundle;
+mod runsc;
+mod saved;
+
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use atelier_api::system::{Check, Verdict};
 use atelier_guest::outside::{LinkKind, Overlay};
-use atelier_launch::{MountSource, WorkspaceMount};
-use serde_json::{Value, json};
 
-use crate::runtime::{BoxFuture, Capabilities, Running, Runtime, StartRequest};
+use self::bundle::Bundle;
+use self::runsc::Runsc;
+use self::saved::Saved;
+use crate::runtime::{BoxFuture, Capabilities, Running, Runtime, StartRequest, Target, freeze};
 use crate::runtimes::launcher;
-use crate::runtimes::outside::{self, GUEST_PORT, Program};
+use crate::runtimes::outside::{self, Program};
 use crate::{SandboxError, guest_binary};
 
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// A platform that spins for ever instead of failing does not work either.
-const TRIAL_LIMIT: Duration = Duration::from_secs(5);
-/// The guest's own file inside.
-const GUEST: &str = "/.atelier-guest";
-/// Ways to run that `runsc` knows, the better first: `ptrace` is slow, and what releases before 2023
-/// have. Not `kvm`: on a machine that is a virtual one itself it may spin for ever.
-const PLATFORMS: [&str; 2] = ["systrap", "ptrace"];
+const INSTALL: &str =
+    "install it: 'apt install runsc', or from https://gvisor.dev/docs/user_guide/install";
 
 /// The driver.
 #[derive(Debug)]
 pub struct GvisorRuntime {
     guest: PathBuf,
-    platform: OnceLock<Option<&'static str>>,
+    runsc: OnceLock<Runsc>,
+    platform: OnceLock<&'static str>,
 }
 
 impl GvisorRuntime {
@@ -39,42 +38,59 @@ impl GvisorRuntime {
     /// # Errors
     /// When the folder can't be written.
     pub fn new(bin: &Path) -> Result<Self, SandboxError> {
-        Ok(Self { guest: guest_binary::unpack(bin)?, platform: OnceLock::new() })
+        let guest = guest_binary::unpack(bin)?;
+        Ok(Self { guest, runsc: OnceLock::new(), platform: OnceLock::new() })
+    }
+
+    /// The program, looked for until it is found.
+    fn runsc(&self) -> Option<&Runsc> {
+        if self.runsc.get().is_none() {
+            let _ = self.runsc.set(Runsc::find()?);
+        }
+        self.runsc.get()
     }
 
     /// The best platform that runs a program here.
     fn platform(&self) -> Option<&'static str> {
-        *self.platform.get_or_init(|| PLATFORMS.into_iter().find(|platform| works(platform)))
+        if self.platform.get().is_none() {
+            let _ = self.platform.set(self.runsc()?.platform()?);
+        }
+        self.platform.get().copied()
+    }
+
+    fn there(&self) -> Result<&Runsc, SandboxError> {
+        self.runsc().ok_or_else(|| SandboxError::Start {
+            runtime: "gvisor",
+            reason: "runsc is not there".to_owned(),
+            remedy: Some(INSTALL.to_owned()),
+        })
     }
 
     async fn launch(&self, request: StartRequest<'_>) -> Result<Running, SandboxError> {
         let image = request.image.ok_or_else(|| failed(&"it needs an image"))?;
+        let runsc = self.there()?;
         let platform = self.platform().ok_or_else(|| failed(&"no platform of runsc works"))?;
-        let folder = request.folders.root().to_owned();
-        let layers = request.images.layer_dirs(image);
+        let folder = request.folders.root();
         let view = request.folders.layers(&request.spec.resources).join("view").join("root");
         let (upper, work) = (view.join("upper"), view.join("work"));
-        let (bundle, root) = (folder.join("bundle"), folder.join("bundle").join("root"));
-        for dir in [&upper, &work, &root] {
+        for dir in [&upper, &work] {
             std::fs::create_dir_all(dir).map_err(SandboxError::io("making", dir))?;
         }
-        let config = bundle.join("config.json");
-        let text = self.config(&root, request).to_string();
-        std::fs::write(&config, text).map_err(SandboxError::io("writing", &config))?;
-        let pid_file = folder.join("runsc.pid");
-        let state = folder.join("runsc");
+        let (bundle, saved) = (Bundle::of(folder), request.state.map(Saved));
+        let guest = saved.map_or_else(|| self.guest.clone(), Saved::guest);
+        bundle.write(&guest, saved.map(Saved::config).as_deref(), request)?;
+        let (pid_file, state) = (folder.join("runsc.pid"), saved::state(folder));
         forget_last(&state)?;
-        let id = request.spec.id.simple().to_string();
-        let mut words: Vec<OsString> = ["runsc", "--root"].map(OsString::from).into();
-        words.push(state.into());
-        words.extend(
-            ["--network=sandbox", "--ignore-cgroups", "--file-access=exclusive", "--overlay=false"]
-                .map(OsString::from),
-        );
-        words.push(format!("--platform={platform}").into());
-        words.extend(["run", "--detach", "--pid-file"].map(OsString::from));
-        words.extend([pid_file.clone().into(), "--bundle".into(), bundle.into(), id.into()]);
-        let overlay = Overlay { options: overlay(&layers, &upper, &work)?, target: root };
+        saved::forget_held(folder);
+        let mut words = runsc.begin(&state, platform);
+        words.push(if saved.is_some() { "restore" } else { "run" }.into());
+        if let Some(saved) = saved {
+            words.extend(["--image-path".into(), saved.image().into()]);
+        }
+        words.extend(["--detach".into(), "--pid-file".into(), pid_file.clone().into()]);
+        words.extend(["--bundle".into(), bundle.dir().into(), saved::name(request.spec.id).into()]);
+        let layers = request.images.layer_dirs(image);
+        let overlay = Overlay { options: overlay(&layers, &upper, &work)?, target: bundle.root() };
         let program = Program {
             runtime: "gvisor",
             words,
@@ -85,71 +101,19 @@ impl GvisorRuntime {
             pid_file: Some(pid_file),
             cwd: None,
         };
-        let running = outside::start(program, &self.guest, request).await?;
+        let started = outside::start(program, &self.guest, request).await;
+        let running = started.map_err(|error| with_its_reason(error, request))?;
         outside::answered("gvisor", &self.guest(request.folders), running, request, START_LIMIT)
             .await
     }
-
-    /// The bundle's configuration (<https://github.com/opencontainers/runtime-spec>).
-    fn config(&self, root: &Path, request: StartRequest<'_>) -> Value {
-        let listen = format!("tcp:0.0.0.0:{GUEST_PORT}");
-        let folder = request.folders.root();
-        let resolv = folder.join("resolv.conf");
-        let nameserver = atelier_net::Addresses::DNS_V4;
-        let _ = std::fs::write(&resolv, format!("nameserver {nameserver}\n"));
-        let all = json!([
-            "CAP_CHOWN",
-            "CAP_DAC_OVERRIDE",
-            "CAP_FOWNER",
-            "CAP_FSETID",
-            "CAP_KILL",
-            "CAP_SETGID",
-            "CAP_SETUID",
-            "CAP_SETPCAP",
-            "CAP_NET_BIND_SERVICE",
-            "CAP_NET_RAW",
-            "CAP_SYS_CHROOT",
-            "CAP_MKNOD",
-            "CAP_AUDIT_WRITE",
-            "CAP_SETFCAP",
-            "CAP_SYS_PTRACE",
-            "CAP_SYS_ADMIN"
-        ]);
-        let mut mounts = vec![
-            json!({ "destination": "/proc", "type": "proc", "source": "proc" }),
-            json!({ "destination": "/dev", "type": "tmpfs", "source": "tmpfs" }),
-            json!({ "destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro"] }),
-            json!({ "destination": GUEST, "type": "bind", "source": self.guest, "options": ["ro", "rbind"] }),
-            json!({ "destination": "/etc/resolv.conf", "type": "bind", "source": resolv, "options": ["ro", "rbind"] }),
-        ];
-        mounts.extend(request.spec.mounts.iter().filter_map(bind));
-        json!({
-            "ociVersion": "1.0.2",
-            "hostname": request.spec.hostname,
-            "process": {
-                "user": { "uid": 0, "gid": 0 },
-                "args": [GUEST, "serve", "--listen", listen],
-                "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-                "cwd": "/",
-                "capabilities": { "bounding": all, "effective": all, "permitted": all, "inheritable": all }
-            },
-            "root": { "path": root, "readonly": false },
-            "mounts": mounts,
-            "linux": { "namespaces": [
-                { "type": "pid" }, { "type": "mount" }, { "type": "ipc" }, { "type": "uts" },
-                { "type": "network", "path": "/proc/self/ns/net" }
-            ] }
-        })
-    }
 }
 
-/// A folder of this machine, with its owners as they are.
-fn bind(mount: &WorkspaceMount) -> Option<Value> {
-    let MountSource::Bind { source, readonly } = &mount.source else { return None };
-    let access = if *readonly { "ro" } else { "rw" };
-    Some(json!({
-        "destination": mount.target, "type": "bind", "source": source, "options": [access, "rbind"],
-    }))
+/// The launcher knows that `runsc` failed; why stands at the top of what it said.
+fn with_its_reason(error: SandboxError, request: StartRequest<'_>) -> SandboxError {
+    let SandboxError::Start { runtime, reason, remedy } = error else { return error };
+    let log = std::fs::read(request.folders.log()).unwrap_or_default();
+    let said = runsc::reason(&String::from_utf8_lossy(&log));
+    SandboxError::Start { runtime, reason: format!("{reason}; runsc says: {said}"), remedy }
 }
 
 /// Removes what `runsc` noted of the last run: it starts nothing of which it knows.
@@ -188,14 +152,6 @@ fn failed(reason: &dyn std::fmt::Display) -> SandboxError {
     launcher::failed("gvisor", reason)
 }
 
-/// Whether `runsc` runs a program on this platform.
-fn works(platform: &str) -> bool {
-    let mut command = Command::new("runsc");
-    command.args(["--rootless", "--network=none", "--ignore-cgroups"]);
-    command.arg(format!("--platform={platform}")).args(["do", "/bin/true"]);
-    crate::command::succeeds_within(command, TRIAL_LIMIT)
-}
-
 impl Runtime for GvisorRuntime {
     fn name(&self) -> &'static str {
         "gvisor"
@@ -225,20 +181,29 @@ impl Runtime for GvisorRuntime {
                 Some("use the control plane of root, or oci"),
             )];
         }
-        vec![match self.platform() {
-            Some(platform) => check(Verdict::Ok, format!("runs programs with {platform}"), None),
-            None => check(
-                Verdict::Failed,
-                "runsc is not there, or runs no program on any platform".into(),
-                Some(
-                    "install it: 'apt install runsc', or from https://gvisor.dev/docs/user_guide/install",
-                ),
-            ),
-        }]
+        let Some(runsc) = self.runsc() else {
+            return vec![check(Verdict::Failed, "runsc is not there".into(), Some(INSTALL))];
+        };
+        let Some(platform) = self.platform() else {
+            let why = "runsc runs no program on any platform".to_owned();
+            return vec![check(Verdict::Failed, why, Some(runsc::NEWER))];
+        };
+        let mut checks = vec![check(Verdict::Ok, format!("runs programs with {platform}"), None)];
+        if let Some(why) = runsc.why_not() {
+            let why = format!("snapshots of it hold files only: {why}");
+            checks.push(check(Verdict::Warning, why, Some(runsc::NEWER)));
+        }
+        checks
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { images: true, layered: true, volumes: true, ..Capabilities::default() }
+        Capabilities {
+            images: true,
+            layered: true,
+            volumes: true,
+            memory_snapshots: self.runsc().is_some_and(|runsc| runsc.why_not().is_none()),
+            ..Capabilities::default()
+        }
     }
 
     fn start<'a>(
@@ -248,9 +213,30 @@ impl Runtime for GvisorRuntime {
         Box::pin(self.launch(request))
     }
 
+    fn resume<'a>(&'a self, target: Target<'a>) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move {
+            freeze(target, false).await?;
+            if saved::is_held(target.folders.root()) {
+                saved::release(self.there()?, target).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn save<'a>(
+        &'a self,
+        target: Target<'a>,
+        into: &'a Path,
+        _memory: bool,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move { saved::save(self.there()?, target, into).await })
+    }
+
     fn why_no_memory(&self) -> BoxFuture<'_, String> {
-        let why = "its processes are in gVisor's kernel; 'runsc checkpoint', which could save them, ends \
-                   what it saves and is not used";
-        Box::pin(std::future::ready(why.to_owned()))
+        let why = match self.there() {
+            Ok(runsc) => runsc.why_not().map(|why| format!("{why}; {}", runsc::NEWER)),
+            Err(error) => Some(error.to_string()),
+        };
+        Box::pin(std::future::ready(why.unwrap_or_default()))
     }
 }
