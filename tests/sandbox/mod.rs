@@ -1,6 +1,7 @@
 mod control_plane;
 mod cp;
 mod create;
+mod egress;
 mod exec;
 mod expiry;
 mod fork;

@@ -34,6 +34,11 @@ impl Home {
     pub fn socket(&self) -> PathBuf {
         self.root.join("atelier.sock")
     }
+    /// Where network stacks of sandboxes give connections to the control plane.
+    #[must_use]
+    pub fn egress_socket(&self) -> PathBuf {
+        self.root.join("egress.sock")
+    }
     /// Held by the control plane that serves this home.
     #[must_use]
     pub fn lock_file(&self) -> PathBuf {

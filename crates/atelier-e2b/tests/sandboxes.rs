@@ -262,12 +262,14 @@ async fn the_network_is_replaced_as_a_whole() {
     let put = async |body: Value| {
         http::send(server.address, "PUT", &path, &[], body.to_string().into_bytes()).await
     };
-    put(json!({"rules": {"a.com": [{"transform": {"headers": {"X": "1"}}}]}})).await.message(400);
+    put(json!({"rules": {"a.com": [{"transform": {"headers": {"X": 1}}}]}})).await.message(400);
     put(json!({"denyOut": ["8.8.8.8"]})).await.expect(204);
     put(json!({})).await.expect(204);
+    put(json!({"rules": {"a.com": [{"transform": {"headers": {"X": "1"}}}]}})).await.expect(204);
     let calls = server.door.world.lock().unwrap().called("sandbox.network");
     assert_eq!(calls[0]["network"]["deny"], json!(["8.8.8.8"]));
     assert_eq!(calls[1]["network"], json!({"mode": "open"}));
+    assert_eq!(calls[2]["network"]["rules"], json!({"a.com": {"headers": {"X": "1"}}}));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A certificate authority of one machine: its key, its own certificate, and certificates for the names
-//! that are asked for. It vouches for no name outside its domains, and says so in its certificate.
+//! that are asked for. It vouches for no name outside its domains, and says so in its certificate; one
+//! for whatever sandboxes connect to ([`Names::any`]) has no such limit.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -38,13 +39,21 @@ pub struct Names {
     pub domains: Vec<String>,
     /// Whether a name further below one of the domains, or below `localhost`, gets a certificate too.
     pub allowed: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    /// Every name there is; the domains don't matter then.
+    pub any: bool,
 }
 
 impl Names {
     /// The names directly below `domains`, and no others.
     pub fn of<S: Into<String>>(domains: impl IntoIterator<Item = S>) -> Self {
         let domains = domains.into_iter().map(|d| d.into().to_ascii_lowercase()).collect();
-        Self { domains, allowed: Arc::new(|_| false) }
+        Self { domains, allowed: Arc::new(|_| false), any: false }
+    }
+
+    /// Every name, for an authority that only sandboxes trust.
+    #[must_use]
+    pub fn any() -> Self {
+        Self { domains: Vec::new(), allowed: Arc::new(|_| true), any: true }
     }
 }
 
@@ -73,8 +82,8 @@ impl LocalCa {
     fn open_at(folder: &Path, names: Names, now: OffsetDateTime) -> Result<Self, IngressError> {
         key_files::folder(folder)?;
         let key = key(folder)?;
-        let pem = certificate(folder, &key, &names.domains, now)?;
-        let issuer = Issuer::new(own_params(&key, &[], now), key);
+        let pem = certificate(folder, &key, &names, now)?;
+        let issuer = Issuer::new(own_params(&key, &names, now), key);
         Ok(Self { issuer, pem, names, leaves: Mutex::default() })
     }
 
@@ -120,6 +129,9 @@ impl LocalCa {
 
     /// The names of the certificate that `name` gets.
     fn covered(&self, name: &str) -> Option<Vec<String>> {
+        if self.names.any {
+            return Some(vec![name.to_owned()]);
+        }
         if name == "localhost" {
             return Some(["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec());
         }
@@ -178,12 +190,12 @@ fn key(folder: &Path) -> Result<KeyPair, IngressError> {
 fn certificate(
     folder: &Path,
     key: &KeyPair,
-    domains: &[String],
+    names: &Names,
     now: OffsetDateTime,
 ) -> Result<String, IngressError> {
-    let path = folder.join(CERTIFICATE);
+    let (path, domains) = (folder.join(CERTIFICATE), &names.domains);
     let Some(pem) = key_files::read(&path)? else {
-        let pem = own(key, domains, now)?;
+        let pem = own(key, names, now)?;
         key_files::create(&path, &pem, 0o644)?;
         return Ok(key_files::read(&path)?.unwrap_or(pem));
     };
@@ -199,7 +211,7 @@ fn certificate(
     all.extend(domains.iter().cloned());
     all.sort();
     all.dedup();
-    let pem = own(key, &all, now)?;
+    let pem = own(key, &Names { domains: all.clone(), ..names.clone() }, now)?;
     key_files::replace(&path, &pem, 0o644)?;
     tracing::warn!(path = %path.display(), domains = ?all, "the local authority's certificate was made anew");
     Ok(pem)
@@ -234,23 +246,32 @@ impl Own {
     }
 }
 
-fn own(key: &KeyPair, domains: &[String], now: OffsetDateTime) -> Result<String, IngressError> {
+fn own(key: &KeyPair, names: &Names, now: OffsetDateTime) -> Result<String, IngressError> {
     let what = "the local authority's certificate";
-    let mut params = own_params(key, domains, now);
+    let mut params = own_params(key, names, now);
     params.serial_number = Some(serial()?);
     params.self_signed(key).map(|own| own.pem()).map_err(IngressError::crypto(what))
 }
 
 /// The name contains a part of the key's digest, so that authorities of two machines are not mixed up.
-fn own_params(key: &KeyPair, domains: &[String], now: OffsetDateTime) -> CertificateParams {
+fn own_params(key: &KeyPair, names: &Names, now: OffsetDateTime) -> CertificateParams {
     let mut params = CertificateParams::default();
     let id: String =
         params.key_identifier(key).iter().take(4).map(|b| format!("{b:02x}")).collect();
-    params.distinguished_name = common_name(&format!("Atelier local authority {id}"));
+    let title = if names.any { "Atelier egress" } else { "Atelier local authority" };
+    params.distinguished_name = common_name(&format!("{title} {id}"));
     params.not_before = now - BACKDATED;
     params.not_after = now + OWN_YEARS;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    if !names.any {
+        params.name_constraints = Some(constraints(&names.domains));
+    }
+    params
+}
+
+/// The names and addresses that the authority vouches for: its domains, and this machine by itself.
+fn constraints(domains: &[String]) -> NameConstraints {
     let mut permitted: Vec<String> = domains.to_vec();
     permitted.push("localhost".to_owned());
     permitted.sort();
@@ -261,9 +282,7 @@ fn own_params(key: &KeyPair, domains: &[String], now: OffsetDateTime) -> Certifi
     {
         permitted.push(GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, bits)));
     }
-    params.name_constraints =
-        Some(NameConstraints { permitted_subtrees: permitted, excluded_subtrees: Vec::new() });
-    params
+    NameConstraints { permitted_subtrees: permitted, excluded_subtrees: Vec::new() }
 }
 
 fn common_name(name: &str) -> DistinguishedName {
@@ -392,11 +411,25 @@ mod tests {
     }
 
     #[test]
+    fn one_for_every_name_is_another_authority_and_stays_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = LocalCa::open(folder.path(), Names::any()).unwrap();
+        assert_eq!(names(&ca, "api.example.com"), ["api.example.com"]);
+        assert!(ca.certificate(Some("api.example.com")).is_some());
+        let der = CertificateDer::from_pem_slice(ca.ca_pem().as_bytes()).unwrap();
+        let (_, own) = X509Certificate::from_der(&der).unwrap();
+        assert!(own.subject().to_string().contains("CN=Atelier egress "));
+        assert!(own.name_constraints().unwrap().is_none());
+        let again = LocalCa::open(folder.path(), Names::any()).unwrap();
+        assert_eq!(again.ca_pem(), ca.ca_pem());
+    }
+
+    #[test]
     fn names_are_covered_by_wildcards_or_one_by_one() {
         let folder = tempfile::tempdir().unwrap();
         let allowed: Arc<dyn Fn(&str) -> bool + Send + Sync> = Arc::new(|n| n.starts_with("fix."));
         let domains = vec!["a.test".to_owned(), "localhost".to_owned()];
-        let ca = LocalCa::open(folder.path(), Names { domains, allowed }).unwrap();
+        let ca = LocalCa::open(folder.path(), Names { domains, allowed, any: false }).unwrap();
         assert_eq!(names(&ca, "3000-x.a.test"), ["*.a.test", "a.test"]);
         assert_eq!(names(&ca, "a.test"), ["*.a.test", "a.test"]);
         assert_eq!(names(&ca, "localhost"), ["localhost", "127.0.0.1", "::1"]);

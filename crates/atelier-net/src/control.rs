@@ -152,7 +152,8 @@ fn address(path: &Path) -> io::Result<libc::sockaddr_un> {
     Ok(address)
 }
 
-fn short(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
+/// A path that fits a socket's address, and what must be held open as long as it is used.
+pub(crate) fn short(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
     if path.as_os_str().as_bytes().len() <= 107 {
         return Ok((path.to_owned(), None));
     }

@@ -26,6 +26,7 @@
 mod addresses;
 pub mod control;
 mod error;
+pub mod handover;
 mod inside;
 #[cfg(feature = "stack")]
 mod link;
@@ -40,6 +41,6 @@ pub use inside::{
 };
 #[cfg(feature = "stack")]
 pub use link::Link;
-pub use policy::{Detour, Mode, Network, Policy, Ports, Rule, Target};
+pub use policy::{Detour, Intercept, Mode, Network, Policy, Ports, Rule, Target};
 #[cfg(feature = "stack")]
 pub use stack::{Options, run};

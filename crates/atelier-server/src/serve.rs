@@ -114,6 +114,8 @@ pub async fn serve(options: ServeOptions) -> Result<bool, Problem> {
         Some(_) => Some((shells(&app), ssh_settings(&home)?)),
         None => None,
     };
+    let egress = listen::unix(&home.egress_socket())?;
+    tokio::spawn(parts.fleet.clone().serve_egress(egress));
     let served = Served {
         unix: listen::unix(&home.socket())?,
         listeners,
@@ -168,6 +170,7 @@ impl Parts {
             keys: home.keys(),
             snapshots: home.snapshots(),
             volumes: home.volumes(),
+            egress_socket: home.egress_socket(),
         };
         let fleet = Fleet::open(sandboxes, store.clone(), defaults, folders).await?;
         let mut mended = workshop.reconcile().await?;

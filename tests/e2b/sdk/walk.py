@@ -2,8 +2,10 @@
 where that is. E2E_WEB_SERVER is a command which serves the folder it runs in at port 8000."""
 
 import asyncio
+import http.server
 import os
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -167,6 +169,40 @@ def volumes():
     assert Volume.destroy(volume.volume_id) is False
 
 
+class Told(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(str(self.headers["X-Key"]).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def rules():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Told)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    host = f"host.atelier.internal:{server.server_port}"
+
+    def network(value):
+        rule = {"transform": {"headers": {"X-Key": value}}}
+        return {"allow_out": [host], "deny_out": ["0.0.0.0/0"], "rules": {host: [rule]}}
+
+    made = Sandbox.create("base", timeout=60, metadata=mark, network=network("given"))
+    try:
+        asked = lambda: made.commands.run(f"wget -qO- http://{host}/").stdout
+        assert asked() == "given"
+        shown = made.get_info().network["rules"][host]
+        assert shown == [{"transform": {"headers": {"X-Key": "***"}}}], shown
+        made.update_network(network("another"))
+        assert asked() == "another"
+        made.update_network({"allow_out": [host], "deny_out": ["0.0.0.0/0"]})
+        assert asked() == "None"
+    finally:
+        made.kill()
+        server.shutdown()
+
+
 async def at_once():
     made = await asyncio.gather(*[AsyncSandbox.create("base", timeout=60, metadata=mark) for _ in range(4)])
     said = await asyncio.gather(*[one.commands.run(f"echo {at}") for at, one in enumerate(made)])
@@ -180,6 +216,7 @@ def main():
         for step in [commands, files, terminal, ports, life]:
             step(sandbox)
         volumes()
+        rules()
         asyncio.run(at_once())
     finally:
         assert sandbox.kill() is True

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use atelier_api::env::NetworkMode;
-use atelier_api::sandbox::{NetworkPolicy, SandboxNetwork, SandboxNetworkInput};
+use atelier_api::sandbox::{HostRule, NetworkPolicy, SandboxNetwork, SandboxNetworkInput};
 use axum::extract::Path;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -25,13 +25,36 @@ pub(crate) struct NetworkRequest {
     pub(crate) allow_public_traffic: Option<bool>,
     allow_out: Option<Vec<String>>,
     deny_out: Option<Vec<String>>,
-    rules: Option<BTreeMap<String, Value>>,
+    rules: Option<BTreeMap<String, Vec<RuleView>>>,
     egress_proxy: Option<Value>,
     dns_servers: Option<Vec<String>>,
     pub(crate) mask_request_host: Option<String>,
     #[serde(rename = "allow_internet_access")]
     allow_internet_access: Option<bool>,
 }
+
+/// `SandboxNetworkRule`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct RuleView {
+    transform: Option<Transform>,
+}
+
+/// `SandboxNetworkTransform`.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Transform {
+    headers: Option<BTreeMap<String, String>>,
+}
+
+impl std::fmt::Debug for Transform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Transform")
+    }
+}
+
+/// What begins a word that E2B's own egress replaces: a secret's name, or a token of identity.
+const PLACEHOLDER: &str = "${e2b.";
 
 impl NetworkRequest {
     /// Our policy for it. An allowed destination is an exception to the denied ones.
@@ -59,15 +82,32 @@ impl NetworkRequest {
         }
         deny.sort();
         deny.dedup();
-        Ok(NetworkPolicy { mode: NetworkMode::Open, allow, deny })
+        Ok(NetworkPolicy { mode: NetworkMode::Open, allow, deny, rules: self.rules()? })
+    }
+
+    /// The headers of each host. Of several rules for one the later has the last word.
+    fn rules(&self) -> Result<BTreeMap<String, HostRule>, E2bError> {
+        let mut all = BTreeMap::new();
+        for (host, rules) in self.rules.iter().flatten() {
+            let transforms = rules.iter().filter_map(|rule| rule.transform.as_ref());
+            let headers = transforms.filter_map(|transform| transform.headers.clone()).flatten();
+            let headers: BTreeMap<_, _> = headers.collect();
+            if let Some((name, _)) = headers.iter().find(|(_, value)| value.contains(PLACEHOLDER)) {
+                return Err(E2bError::Invalid(format!(
+                    "the header {name} of {host} names a secret or a token of identity, which are not \
+                     supported by this server; give its value itself"
+                )));
+            }
+            if !headers.is_empty() {
+                all.insert(host.clone(), HostRule { headers });
+            }
+        }
+        Ok(all)
     }
 
     fn refuse_unserved(&self) -> Result<(), E2bError> {
         let refused =
             |what: &str| E2bError::Invalid(format!("{what} not supported by this server"));
-        if self.rules.as_ref().is_some_and(|rules| !rules.is_empty()) {
-            return Err(refused("network.rules (header transforms of egress) are"));
-        }
         if self.egress_proxy.is_some() {
             return Err(refused("network.egressProxy is"));
         }
@@ -103,6 +143,8 @@ pub(crate) struct NetworkView {
     allow_public_traffic: bool,
     allow_out: Vec<String>,
     deny_out: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    rules: BTreeMap<String, Vec<RuleView>>,
 }
 
 impl NetworkView {
@@ -117,7 +159,12 @@ impl NetworkView {
         deny.dedup();
         let allow =
             if policy.mode == NetworkMode::None { Vec::new() } else { policy.allow.clone() };
-        Self { allow_public_traffic: public, allow_out: allow, deny_out: deny }
+        let rule = |(host, rule): (&String, &HostRule)| {
+            let transform = Some(Transform { headers: Some(rule.redacted().headers) });
+            (host.clone(), vec![RuleView { transform }])
+        };
+        let rules = policy.rules.iter().map(rule).collect();
+        Self { allow_public_traffic: public, allow_out: allow, deny_out: deny, rules }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -166,12 +213,32 @@ mod tests {
     }
 
     #[test]
+    fn headers_of_a_host_are_taken_and_not_shown_again() {
+        let headers =
+            |value: &str| format!(r#"{{"transform":{{"headers":{{"X-Key":"{value}"}}}}}}"#);
+        let json = format!(
+            r#"{{"rules":{{"a.com":[{},{{}},{}],"b.com":[]}}}}"#,
+            headers("first"),
+            headers("last")
+        );
+        let policy = policy(&json, None).unwrap();
+        assert_eq!(policy.rules["a.com"].headers["X-Key"], "last");
+        assert_eq!(policy.rules.len(), 1);
+        let view = serde_json::to_value(NetworkView::new(&policy, true)).unwrap();
+        assert_eq!(view["rules"]["a.com"][0]["transform"]["headers"]["X-Key"], HostRule::KEPT);
+        assert!(!format!("{policy:?}").contains("last"));
+    }
+
+    #[test]
     fn what_cannot_be_kept_is_refused() {
         let refused = |json: &str| policy(json, None).unwrap_err().to_string();
         assert_eq!(refused(r#"{"denyOut":["example.com"]}"#), "invalid denied CIDR example.com");
         assert_eq!(refused(r#"{"denyOut":["1.2.3.4/40"]}"#), "invalid denied CIDR 1.2.3.4/40");
         assert!(refused(r#"{"allowOut":["example.com"]}"#).contains("ALL_TRAFFIC"));
-        assert!(refused(r#"{"rules":{"a.com":[{}]}}"#).contains("rules"));
+        let secret =
+            r#"{"rules":{"a.com":[{"transform":{"headers":{"K":"x ${e2b.secrets.k}"}}}]}}"#;
+        let why = refused(secret);
+        assert!(why.contains("header K of a.com") && !why.contains("secrets.k"), "{why}");
         assert!(refused(r#"{"egressProxy":{"address":"a:1"}}"#).contains("egressProxy"));
         assert!(policy(r#"{"rules":{},"egressProxy":null}"#, None).is_ok());
     }

@@ -16,6 +16,7 @@ mod reply;
 mod router;
 mod rpc;
 mod state;
+mod trust;
 mod tunnel;
 mod users;
 mod vsock;

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::filesystem::Watchers;
@@ -29,6 +29,8 @@ struct Settings {
     user: Option<String>,
     workdir: Option<PathBuf>,
     token: Option<String>,
+    /// Variables that say where trusted authorities stand.
+    trust: BTreeMap<String, String>,
 }
 
 impl Server {
@@ -38,6 +40,7 @@ impl Server {
             user: options.default_user.clone(),
             workdir: options.default_workdir.clone(),
             token: options.token.clone(),
+            trust: BTreeMap::new(),
         });
         Rc::new(Self {
             processes: Table::new(options.spool.clone()),
@@ -58,8 +61,10 @@ impl Server {
 
     /// The variables of every process.
     pub(super) fn environment(&self) -> BTreeMap<String, String> {
-        let mut all: BTreeMap<_, _> = self.options.env.iter().cloned().collect();
-        all.extend(self.settings.borrow().env.clone());
+        let settings = self.settings.borrow();
+        let mut all = settings.trust.clone();
+        all.extend(self.options.env.iter().cloned());
+        all.extend(settings.env.clone());
         all
     }
 
@@ -113,6 +118,12 @@ impl Server {
         }
         if let Some(workdir) = request.default_workdir.filter(|path| !path.is_empty()) {
             settings.workdir = Some(PathBuf::from(workdir));
+        }
+        if let Some(certificate) = request.trust {
+            settings.trust =
+                super::trust::install(Path::new("/"), &certificate).map_err(|why| {
+                    ConnectError::internal(format!("the store of authorities: {why}"))
+                })?;
         }
         #[cfg(feature = "machine")]
         if self.options.set_clock {

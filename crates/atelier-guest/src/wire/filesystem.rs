@@ -268,4 +268,8 @@ pub struct InitRequest {
     /// field of ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entropy: Option<String>,
+    /// The certificate of an authority, in PEM, that programs inside are to trust beside their own. A
+    /// field of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<String>,
 }

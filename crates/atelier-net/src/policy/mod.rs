@@ -1,6 +1,7 @@
 //! Where a sandbox may connect to: the modes, and the one decision on an address. No packets and
 //! no names that were resolved live here; the stack adds those.
 
+mod intercept;
 mod network;
 mod ranges;
 mod rule;
@@ -9,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+pub use intercept::Intercept;
 pub use network::Network;
 pub use rule::{Ports, Rule, Target};
 
@@ -48,6 +50,9 @@ pub struct Policy {
     /// under [`Mode::None`]. For the host only: nothing that a user writes becomes one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub detours: Vec<Detour>,
+    /// Hosts whose requests the control plane changes on their way. It allows nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intercept: Option<Intercept>,
 }
 
 /// Where connections to an address and port go instead.
@@ -63,13 +68,25 @@ impl Policy {
     /// No network at all.
     #[must_use]
     pub const fn none() -> Self {
-        Self { mode: Mode::None, allow: Vec::new(), deny: Vec::new(), detours: Vec::new() }
+        Self {
+            mode: Mode::None,
+            allow: Vec::new(),
+            deny: Vec::new(),
+            detours: Vec::new(),
+            intercept: None,
+        }
     }
 
     /// Only what the rules allow.
     #[must_use]
     pub const fn allowlist(allow: Vec<Rule>) -> Self {
-        Self { mode: Mode::Allowlist, allow, deny: Vec::new(), detours: Vec::new() }
+        Self {
+            mode: Mode::Allowlist,
+            allow,
+            deny: Vec::new(),
+            detours: Vec::new(),
+            intercept: None,
+        }
     }
 
     /// Where a TCP connection to an address goes instead.

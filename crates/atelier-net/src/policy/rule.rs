@@ -66,6 +66,19 @@ impl Target {
     }
 }
 
+impl Rule {
+    /// Whether a port of a host is meant, by the name that requests give it: in lower case without
+    /// a final dot.
+    #[must_use]
+    pub fn is_about(&self, host: &str, port: u16) -> bool {
+        let named = match self.target {
+            Target::Host => host == Addresses::HOST_NAME,
+            ref other => other.names(host),
+        };
+        named && self.ports.contains(port)
+    }
+}
+
 impl Ports {
     /// Every port.
     pub const ALL: Self = Self { first: 0, last: u16::MAX };

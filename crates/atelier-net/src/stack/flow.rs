@@ -142,6 +142,50 @@ fn socket() -> tcp::Socket<'static> {
     socket
 }
 
+/// Waits for what the sandbox says first, as far as `read` wants to see it; nothing is taken. None when
+/// the other side speaks first, or the connection is about to end.
+pub(super) async fn first_words<T>(
+    stack: &Stack,
+    flow: &Flow,
+    peer: &Peer,
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> Option<T> {
+    loop {
+        if flow.cut.get() {
+            return None;
+        }
+        let (seen, more) = flow.with(|socket| {
+            let more = socket.may_recv() || matches!(socket.state(), State::SynReceived);
+            (socket.peek(BUFFER).ok().and_then(&read), more)
+        });
+        if seen.is_some() {
+            return seen;
+        }
+        let wake = flow.flush(stack);
+        if !more {
+            return None;
+        }
+        let until = async {
+            match wake {
+                _ if stack.port.is_full() => stack.port.room().await,
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = flow.arrived.notified() => {}
+            () = peer.ready(true, false) => return None,
+            () = until => {}
+        }
+    }
+}
+
+/// Breaks the connection off on the sandbox's side.
+pub(super) fn abort(stack: &Stack, flow: &Flow) {
+    flow.with(|socket| socket.abort());
+    flow.flush(stack);
+}
+
 /// Moves data both ways until both sides are done.
 pub(super) async fn pump(stack: &Stack, flow: &Flow, peer: Peer) {
     let mut progress = Progress::default();

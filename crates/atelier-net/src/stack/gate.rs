@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::{Addresses, Mode, Policy};
+use crate::{Addresses, Intercept, Mode, Policy};
 
 /// Names remembered at most, each for one address.
 const MAX_LEARNED: usize = 8192;
@@ -53,6 +53,30 @@ impl Gate {
     /// Decides by another policy from now on. What names were seen to lead to stays known.
     pub(super) fn replace(&self, policy: Policy) {
         *self.policy.borrow_mut() = policy;
+    }
+
+    /// Whether the control plane takes over any connection.
+    pub(super) fn intercepts(&self) -> bool {
+        let policy = self.policy.borrow();
+        policy.intercept.as_ref().is_some_and(|intercept| !intercept.hosts.is_empty())
+    }
+
+    /// Who takes over connections to a port of a host, if anybody does.
+    pub(super) fn intercept(&self, host: &str, port: u16) -> Option<Intercept> {
+        let policy = self.policy.borrow();
+        policy.intercept.as_ref().filter(|intercept| intercept.is_about(host, port)).cloned()
+    }
+
+    /// Whether an address is known to be a name's. One in use stays known.
+    pub(super) fn is_named(&self, name: &str, ip: IpAddr) -> bool {
+        let now = Instant::now();
+        let mut learned = self.learned.borrow_mut();
+        let known = learned.get_mut(&ip).into_iter().flatten();
+        let Some(known) = known.into_iter().find(|l| *l.name == *name && l.until > now) else {
+            return false;
+        };
+        known.until = known.until.max(now + self.min_ttl);
+        true
     }
 
     /// Where a TCP connection goes that the policy sends elsewhere.

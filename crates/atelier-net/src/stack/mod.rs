@@ -48,12 +48,14 @@ mod ethernet;
 mod flow;
 mod fragments;
 mod gate;
+mod intercept;
 mod orders;
 mod pace;
 mod packet;
 mod peer;
 mod port;
 mod recovery;
+mod sniff;
 mod tcp;
 mod udp;
 

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
@@ -28,6 +28,14 @@ impl Peer {
                 Ok((Self::Local(near), Some(far)))
             }
             Way::Denied => Err(io::ErrorKind::ConnectionRefused.into()),
+        }
+    }
+
+    /// The socket of the host's network that it is, if it is one.
+    pub(super) fn into_server(self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Out(stream) => Ok(stream.into_std()?.into()),
+            Self::Local(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 

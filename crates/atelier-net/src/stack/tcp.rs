@@ -147,7 +147,14 @@ async fn carry(stack: &Rc<Stack>, pair: Pair, way: Way, mut syn: Vec<u8>) {
     let length = syn.len();
     flow.receive(stack, &mut syn, length);
     drop(syn);
-    flow::pump(stack, &flow, peer).await;
+    let peer = match stack.gate.intercepts() {
+        true => super::intercept::choose(stack, &flow, peer, way, pair.dst).await,
+        false => Some(peer),
+    };
+    match peer {
+        Some(peer) => flow::pump(stack, &flow, peer).await,
+        None => flow::abort(stack, &flow),
+    }
 }
 
 /// Tells the sandbox why the host could not connect.

@@ -7,6 +7,7 @@ mod datagrams;
 mod dial;
 mod dns;
 mod figures;
+mod intercept;
 mod links;
 mod orders;
 mod streams;

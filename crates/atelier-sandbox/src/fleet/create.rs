@@ -67,7 +67,9 @@ impl Fleet {
     pub(super) async fn bring_up(&self, entry: &Entry) -> Result<(), Problem> {
         let record = entry.record();
         let state = record.resume_from.as_deref();
-        let live = self.sandboxes.ensure_running_from(&record.spec(), state).await?;
+        let mut spec = record.spec();
+        spec.policy.intercept = self.intercept(&record)?;
+        let live = self.sandboxes.ensure_running_from(&spec, state).await?;
         self.introduce(&record, &live.guest).await?;
         let notes = live.running.notes.clone();
         self.write(entry, |record| {
@@ -103,6 +105,7 @@ impl Fleet {
             default_user: record.options.user.clone(),
             default_workdir: record.options.workdir.clone(),
             hostname: named.then(|| record.spec().hostname),
+            trust: self.trusted_by(record)?,
             entropy: machine.then(entropy).transpose().map_err(|e| broken(&e))?,
         };
         // It wants to see the token that it has; one that was just started has none yet.

@@ -209,20 +209,38 @@ impl Fleet {
         let entry = self.find(&input.sandbox)?;
         let _change = entry.change.lock().await;
         let policy = policy(&input.network)?;
-        if self.live(entry.id).is_some() {
-            let socket = self.sandboxes.folders(entry.id).network();
-            let (place, sent) = (socket.clone(), policy.clone());
-            tokio::task::spawn_blocking(move || atelier_net::control::set_policy(&place, &sent))
-                .await
-                .map_err(|e| broken(&e))?
-                .map_err(SandboxError::io("telling the network of", socket))?;
+        let before = entry.record();
+        let (network, headers) = self.hide(input.network, before.headers.as_deref())?;
+        let after = Record { network, headers, policy, ..before.clone() };
+        if let Some(live) = self.live(entry.id) {
+            // Trusted first, so that no request meets a certificate that is not. What is paused is told
+            // when it goes on.
+            let new = !after.network.rules.is_empty() && before.network.rules.is_empty();
+            if new && after.state == SandboxState::Running {
+                self.introduce(&after, &live.guest).await?;
+            }
+            self.tell_network(&after).await?;
         }
         self.write(&entry, |record| {
-            record.network = input.network;
-            record.policy = policy;
+            record.network = after.network;
+            record.headers = after.headers;
+            record.policy = after.policy;
         })
         .await?;
         Ok(self.view(&entry.record()))
+    }
+
+    /// Tells a running sandbox's network stack what it lets through.
+    async fn tell_network(&self, record: &Record) -> Result<(), Problem> {
+        let socket = self.sandboxes.folders(record.id).network();
+        let mut policy = record.policy.clone();
+        policy.intercept = self.intercept(record)?;
+        let place = socket.clone();
+        tokio::task::spawn_blocking(move || atelier_net::control::set_policy(&place, &policy))
+            .await
+            .map_err(|e| broken(&e))?
+            .map_err(SandboxError::io("telling the network of", socket))?;
+        Ok(())
     }
 
     /// What those show who may reach a sandbox's ports; none when everybody may. Wakes nothing.

@@ -6,6 +6,7 @@
 
 mod copies;
 mod create;
+mod egress;
 mod expiry;
 mod images;
 mod inside;
@@ -18,6 +19,7 @@ mod presets;
 mod record;
 mod recover;
 mod remove;
+mod sealed;
 mod secret;
 mod store;
 mod template;
@@ -71,6 +73,8 @@ pub struct FleetFolders {
     pub snapshots: PathBuf,
     /// Volumes.
     pub volumes: PathBuf,
+    /// Where connections with header rules are taken over.
+    pub egress_socket: PathBuf,
 }
 
 /// A change of one sandbox's state: its id, and a word for events.
@@ -83,6 +87,7 @@ pub struct Fleet {
     store: Store,
     defaults: FleetDefaults,
     secret: Secret,
+    egress: egress::Place,
     volumes: Volumes,
     /// Where states that hold memory lie.
     snapshots: PathBuf,
@@ -152,6 +157,7 @@ impl Fleet {
             store,
             defaults,
             secret,
+            egress: egress::Place::new(folders.egress_socket, folders.keys),
             snapshots: folders.snapshots,
             volumes: Volumes::at(folders.volumes),
             entries: Mutex::new(entries),

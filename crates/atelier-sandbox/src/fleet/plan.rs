@@ -51,8 +51,9 @@ impl Fleet {
             self.sandboxes.check_limits(&asked.resources)?;
         }
         let mounts = self.mounts(&mut asked.volumes, runtime).await?;
-        let network = asked.network.clone().unwrap_or_default();
+        let network = asked.network.take().unwrap_or_default();
         let policy = policy(&network)?;
+        let (network, headers) = self.hide(network, None)?;
         let now = Timestamp::now();
         let mut record = Record {
             id: Uuid::new_v4(),
@@ -62,6 +63,7 @@ impl Fleet {
             root: source.root,
             origin: source.origin,
             network,
+            headers,
             policy,
             created_at: now,
             started_at: now,

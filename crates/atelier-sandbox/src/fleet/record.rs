@@ -24,7 +24,11 @@ pub(crate) struct Record {
     pub(crate) origin: Origin,
     /// What it was made with, after defaults were applied.
     pub(crate) options: SandboxOptions,
+    /// With header rules, but without the values of their headers.
     pub(crate) network: NetworkPolicy,
+    /// Those, sealed.
+    #[serde(default)]
+    pub(crate) headers: Option<String>,
     pub(crate) policy: Policy,
     pub(crate) created_at: Timestamp,
     pub(crate) started_at: Timestamp,

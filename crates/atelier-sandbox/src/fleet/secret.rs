@@ -26,6 +26,12 @@ impl Secret {
         Ok(Self(random))
     }
 
+    /// The key for one purpose of the home.
+    pub(super) fn key(&self, purpose: &str) -> [u8; 32] {
+        let inner = Sha256::new().chain_update(self.0).chain_update(purpose);
+        Sha256::new().chain_update(self.0).chain_update(inner.finalize()).finalize().into()
+    }
+
     /// The token for one purpose of one sandbox: 64 hexadecimal digits.
     pub(super) fn token(&self, purpose: &str, id: Uuid) -> String {
         let inner = Sha256::new().chain_update(self.0).chain_update(purpose).chain_update(id);

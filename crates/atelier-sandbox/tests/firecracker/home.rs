@@ -211,8 +211,12 @@ pub fn plane(home: &Path) -> Plane {
         };
         let keys = home.join("keys");
         fs::create_dir_all(&keys).unwrap();
-        let folders =
-            FleetFolders { keys, snapshots: home.join("snapshots"), volumes: home.join("volumes") };
+        let folders = FleetFolders {
+            keys,
+            snapshots: home.join("snapshots"),
+            volumes: home.join("volumes"),
+            egress_socket: home.join("egress.sock"),
+        };
         let fleet = Fleet::open(sandboxes.clone(), store, defaults, folders).await.unwrap();
         let report = sandboxes.reconcile(&std::collections::HashSet::new()).await.unwrap();
         let mut mended = report.mended;

@@ -1,10 +1,11 @@
 //! Groups of arguments that verbs about sandboxes share.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use atelier_api::Name;
 use atelier_api::env::{NetworkMode, Resources};
-use atelier_api::sandbox::{Expiry, NetworkPolicy, Rates, SandboxOptions};
+use atelier_api::sandbox::{Expiry, HostRule, NetworkPolicy, Rates, SandboxOptions};
 use atelier_api::volume::VolumeMount;
 use atelier_config::units;
 use clap::{Args, ValueEnum};
@@ -130,13 +131,18 @@ pub(crate) struct NetworkArgs {
     /// Refuse this although the network is open (repeatable)
     #[arg(long, value_name = "RULE")]
     pub deny: Vec<String>,
+    /// Give requests headers on their way out; JSON by host: {"api.example.com": {"headers":
+    /// {"authorization": "Bearer KEY"}}}, from a file, or - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
 }
 
 impl NetworkArgs {
     /// The policy; none when nothing was said about it.
     pub(crate) fn policy(&self) -> Result<Option<NetworkPolicy>, Failure> {
         let mode = match (self.network, self.allow.is_empty(), self.deny.is_empty()) {
-            (None, true, true) => return Ok(None),
+            (None, true, true) if self.rules.is_none() => return Ok(None),
+            (None, true, true) => NetworkMode::Open,
             (None, false, true) => NetworkMode::Allowlist,
             (None, _, false) | (Some(Network::Open), ..) => NetworkMode::Open,
             (Some(Network::None), true, true) => NetworkMode::None,
@@ -152,8 +158,29 @@ impl NetworkArgs {
             }
         };
         let (allow, deny) = (self.allow.clone(), self.deny.clone());
-        Ok(Some(NetworkPolicy { mode, allow, deny }))
+        let rules = self.rules.as_deref().map(read_rules).transpose()?.unwrap_or_default();
+        Ok(Some(NetworkPolicy { mode, allow, deny, rules }))
     }
+}
+
+/// Rules from a file or standard input: a command line, which others see, is no place for keys.
+fn read_rules(path: &Path) -> Result<BTreeMap<String, HostRule>, Failure> {
+    let text = match path.as_os_str() == "-" {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(path),
+    };
+    let wrong = |why: String| {
+        Failure::usage(format!("the rules in {} can't be used: {why}", path.display()))
+    };
+    // An error of the reader may quote a value, so only its place is told.
+    let place = |e: serde_json::Error| {
+        format!(
+            "JSON by host with \"headers\" is expected (line {}, column {})",
+            e.line(),
+            e.column()
+        )
+    };
+    serde_json::from_str(&text.map_err(|e| wrong(e.to_string()))?).map_err(|e| wrong(place(e)))
 }
 
 /// What a new sandbox is made with.

@@ -16,6 +16,7 @@ Examples:
   atelier sandbox network dev --allow pypi.org:443 --allow '*.pythonhosted.org:443'
   atelier sandbox network dev --network open --deny 10.0.0.0/8
   atelier sandbox network dev --network none
+  pass show api-rules | atelier sandbox network dev --rules -     headers that never enter it
 
 The new policy replaces the old one as a whole, and counts at once.";
 

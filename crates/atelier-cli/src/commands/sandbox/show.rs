@@ -85,7 +85,7 @@ fn expiry(end: Timestamp, then: Expiry) -> String {
 /// A policy in a line.
 pub(super) fn network(policy: &NetworkPolicy) -> String {
     let (allow, deny) = (policy.allow.join(", "), policy.deny.join(", "));
-    match policy.mode {
+    let passes = match policy.mode {
         NetworkMode::None => "none".to_owned(),
         NetworkMode::Allowlist if allow.is_empty() => "only what is allowed: nothing".to_owned(),
         NetworkMode::Allowlist => format!("only {allow}"),
@@ -94,6 +94,11 @@ pub(super) fn network(policy: &NetworkPolicy) -> String {
             (false, true) => format!("open, but not {deny}"),
             (false, false) => format!("open, but not {deny}, except {allow}"),
         },
+    };
+    let hosts: Vec<_> = policy.rules.keys().map(String::as_str).collect();
+    match hosts.is_empty() {
+        true => passes,
+        false => format!("{passes}; with headers for {}", hosts.join(", ")),
     }
 }
 
@@ -132,10 +137,16 @@ mod tests {
     fn a_policy_reads_as_a_sentence() {
         let policy = |mode, allow: &[&str], deny: &[&str]| {
             let text = |rules: &[&str]| rules.iter().map(|&rule| rule.to_owned()).collect();
-            network(&NetworkPolicy { mode, allow: text(allow), deny: text(deny) })
+            let (allow, deny) = (text(allow), text(deny));
+            network(&NetworkPolicy { mode, allow, deny, ..NetworkPolicy::default() })
         };
         assert_eq!(policy(NetworkMode::Allowlist, &["a:1", "b:2"], &[]), "only a:1, b:2");
         let but = policy(NetworkMode::Open, &["a:1"], &["10.0.0.0/8"]);
         assert_eq!(but, "open, but not 10.0.0.0/8, except a:1");
+        let json = r#"{"rules": {"api.test": {"headers": {"x-key": "***"}}}}"#;
+        assert_eq!(
+            network(&serde_json::from_str(json).unwrap()),
+            "open; with headers for api.test"
+        );
     }
 }

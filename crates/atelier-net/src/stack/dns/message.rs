@@ -114,6 +114,16 @@ impl Query {
     }
 }
 
+/// A question for a name's addresses, as a sandbox would put it.
+pub(super) fn question(name: &str, v6: bool) -> Option<Vec<u8>> {
+    let kind = if v6 { TYPE::AAAA } else { TYPE::A };
+    let mut query = Packet::new_query(0);
+    query.set_flags(PacketFlag::RECURSION_DESIRED);
+    let name = Name::new(name).ok()?;
+    query.questions.push(Question::new(name, QTYPE::TYPE(kind), QCLASS::CLASS(CLASS::IN), false));
+    query.build_bytes_vec().ok()
+}
+
 /// A reply and the addresses in it with their TTLs in seconds.
 pub(super) type Reply = (Vec<u8>, Vec<(IpAddr, u32)>);
 

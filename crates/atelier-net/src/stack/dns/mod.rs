@@ -93,6 +93,13 @@ async fn write_framed<S: AsyncWriteExt + Unpin>(stream: &mut S, message: &[u8]) 
     stream.write_all(&framed).await
 }
 
+/// Asks for a name's addresses as the sandbox would, so that they are known afterwards.
+pub(super) async fn look_up(stack: &Rc<Stack>, name: &str, v6: bool) {
+    if let Some(question) = message::question(name, v6) {
+        answer(stack, &question, Transport::Udp).await;
+    }
+}
+
 /// The reply to a question. `None` for what is no question at all.
 async fn answer(stack: &Stack, question: &[u8], transport: Transport) -> Option<Vec<u8>> {
     let query = match Query::parse(question)? {
