@@ -82,6 +82,58 @@ need_compose() {
     export ATELIER_TEST_COMPOSE
 }
 
+# CRIU for the tests of snapshots with processes. Where the system's own does not work with this kernel (Debian 12's
+# does not with 6.18), Debian 13's with its libraries, pinned by tests/criu/packages.txt, unpacked into a folder.
+need_criu() {
+    [ -z "${ATELIER_TEST_CRIU:-}" ] || return 0
+    if [ -x /usr/sbin/criu ] && /usr/sbin/criu check >/dev/null 2>&1; then
+        export ATELIER_TEST_CRIU=/usr/sbin/criu
+        return 0
+    fi
+    tools="${CARGO_TARGET_DIR:-target}/tools"
+    if ! cmp -s tests/criu/packages.txt "$tools/criu/packages.txt"; then
+        echo "installing from Debian 13's packages into $tools: criu, 10 MB" >&2
+        mkdir -p "$tools"
+        fresh=$(mktemp -d "$tools/new-XXXXXX")
+        mirror="${ATELIER_TEST_DEBIAN:-https://deb.debian.org/debian}"
+        mkdir -p "$fresh/usr/lib" "$fresh/usr/lib64"
+        ln -s usr/lib "$fresh/lib"
+        ln -s usr/lib64 "$fresh/lib64"
+        grep -v '^#' tests/criu/packages.txt | while read -r package sum file; do
+            curl --fail --silent --show-error --location --retry 3 -o "$fresh/one.deb" "$mirror/$file" ||
+                # A point release has replaced it: what the archive's own list names now.
+                newer_criu "$fresh" "$package" "$mirror" || exit 8
+            [ ! -e "$fresh/sum" ] || sum=$(cat "$fresh/sum")
+            echo "$sum  $fresh/one.deb" | sha256sum --check --quiet >&2 || exit 8
+            rm -f "$fresh/sum"
+            dpkg-deb --fsys-tarfile "$fresh/one.deb" | tar -x --keep-directory-symlink -C "$fresh" || exit 8
+            rm "$fresh/one.deb"
+        done || {
+            rm -rf "$fresh"
+            echo "error: CRIU for the tests could not be fetched" >&2
+            exit 8
+        }
+        cp tests/criu/packages.txt "$fresh/packages.txt"
+        rm -f "$fresh/Packages"
+        chmod 755 "$fresh"
+        rm -rf "$tools/criu"
+        mv "$fresh" "$tools/criu"
+    fi
+    ATELIER_TEST_CRIU=$(realpath "$tools/criu")
+    export ATELIER_TEST_CRIU
+}
+
+# newer_criu FOLDER PACKAGE MIRROR: fetches a package's version of today, and its hash into FOLDER/sum.
+newer_criu() {
+    [ -e "$1/Packages" ] || curl --fail --silent --show-error --location "$3/dists/trixie/main/binary-amd64/Packages.xz" |
+        xz -d >"$1/Packages" || return 1
+    found=$(awk -v want="$2" '$1 == "Package:" { here = $2 == want }
+        here && $1 == "Filename:" { file = $2 } here && $1 == "SHA256:" { sum = $2 }
+        END { print sum, file }' "$1/Packages")
+    echo "${found%% *}" >"$1/sum"
+    curl --fail --silent --show-error --location --retry 3 -o "$1/one.deb" "$3/${found#* }"
+}
+
 # ATK for the tests that put it beside ours, from PyPI, pinned by its hashes: the Python that has it.
 need_atk() {
     [ -z "${ATELIER_TEST_ATK:-}" ] || return 0

@@ -14,6 +14,7 @@ mod metrics;
 mod names;
 mod network;
 mod pause;
+mod processes;
 mod run;
 mod runtimes;
 mod scale;

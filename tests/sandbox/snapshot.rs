@@ -66,7 +66,8 @@ fn snapshots_are_listed_and_a_name_goes_to_the_newest() {
 
 #[test]
 fn memory_is_not_promised_where_it_cannot_be_kept() {
-    let lab = Lab::with_image();
+    let mut lab = Lab::with_image();
+    lab.set("ATELIER_CRIU", "/nowhere/criu");
     let id = lab.sandbox(&[]);
     lab.run(&["sandbox", "snapshot", &id, "--memory"]).fails(8, &["memory", "CRIU", "hint:"]);
     let taken = lab.json(&["sandbox", "snapshot", &id, "--files-only"]);

@@ -48,6 +48,8 @@ pub const IDLE_STOP: &str = "ATELIER_IDLE_STOP";
 pub const INGRESS: &str = "ATELIER_INGRESS";
 /// What isolates new sandboxes.
 pub const SANDBOX_RUNTIME: &str = "ATELIER_SANDBOX_RUNTIME";
+/// CRIU's program.
+pub const CRIU: &str = "ATELIER_CRIU";
 /// What new sandboxes start from.
 pub const SANDBOX_FROM: &str = "ATELIER_SANDBOX_FROM";
 /// The domain of sandboxes.
@@ -123,6 +125,11 @@ pub const READ: &[Variable] = &[
     variable(IDLE_STOP, "30m", "A sandbox without commands is stopped after this time; never."),
     variable(INGRESS, "127.0.0.1:4780", "Where web servers in environments are reached; off."),
     variable(SANDBOX_RUNTIME, "oci", "What isolates new sandboxes."),
+    variable(
+        CRIU,
+        "/usr/sbin/criu",
+        "CRIU, or a folder with an unpacked distribution that it lies in.",
+    ),
     variable(
         SANDBOX_FROM,
         "debian:bookworm-slim",

@@ -61,6 +61,7 @@ struct Tools {
 #[serde(default, deny_unknown_fields)]
 struct Sandboxes {
     runtime: Option<String>,
+    criu: Option<String>,
     from: Option<String>,
 }
 
@@ -184,6 +185,7 @@ fn parse(text: &str, path: &Path) -> Result<Layer, ConfigError> {
         grants: file.grants,
         idle_stop: file.idle_stop.map(|v| v.0),
         sandbox_runtime: file.sandboxes.runtime,
+        criu: file.sandboxes.criu,
         sandbox_from: file.sandboxes.from,
         domain: file.domain,
         tls: file.tls.listen.map(|v| v.0),

@@ -43,6 +43,8 @@ pub struct Layer {
     pub idle_stop: Option<Option<Duration>>,
     /// `sandboxes.runtime`
     pub sandbox_runtime: Option<String>,
+    /// `sandboxes.criu`.
+    pub criu: Option<String>,
     /// `sandboxes.from`
     pub sandbox_from: Option<String>,
     /// `domain`
@@ -113,6 +115,7 @@ impl Layer {
             grants: get(env_vars::GRANTS)?.map(|text| list(&text)),
             idle_stop: read(env_vars::IDLE_STOP, get, parse_idle)?,
             sandbox_runtime: get(env_vars::SANDBOX_RUNTIME)?,
+            criu: get(env_vars::CRIU)?,
             sandbox_from: get(env_vars::SANDBOX_FROM)?,
             domain: get(env_vars::DOMAIN)?,
             tls: read(env_vars::TLS, get, |t| parse_address(t, "off"))?,
@@ -178,6 +181,7 @@ impl Layer {
             grants: self.grants.or(below.grants),
             idle_stop: self.idle_stop.or(below.idle_stop),
             sandbox_runtime: self.sandbox_runtime.or(below.sandbox_runtime),
+            criu: self.criu.or(below.criu),
             sandbox_from: self.sandbox_from.or(below.sandbox_from),
             domain: self.domain.or(below.domain),
             tls: self.tls.or(below.tls),

@@ -104,6 +104,8 @@ pub struct Settings {
     pub idle_stop: Setting<Option<Duration>>,
     /// `sandboxes.runtime`: what isolates a new sandbox.
     pub sandbox_runtime: Setting<String>,
+    /// `sandboxes.criu`: CRIU, or a folder with an unpacked distribution that it lies in.
+    pub criu: Setting<Option<String>>,
     /// `sandboxes.from`: the template, snapshot or image of a new sandbox.
     pub sandbox_from: Setting<String>,
     /// `domain`: ports of sandboxes are `PORT-ID.DOMAIN`.
@@ -199,6 +201,7 @@ impl Settings {
             grants: pick(layers, |l| l.grants.clone(), Vec::new()),
             idle_stop: pick(layers, |l| l.idle_stop, Some(DEFAULT_IDLE_STOP)),
             sandbox_runtime: pick(layers, |l| l.sandbox_runtime.clone(), "oci".to_owned()),
+            criu: pick(layers, |l| l.criu.clone().map(Some), None),
             sandbox_from: pick(layers, |l| l.sandbox_from.clone(), DEFAULT_FROM.to_owned()),
             domain: pick(layers, |l| l.domain.clone(), "localhost".to_owned()),
             tls: pick(layers, |l| l.tls, None),
@@ -258,6 +261,7 @@ impl Settings {
             row("grants", &self.grants, |v| v.join(", ")),
             row("idle_stop", &self.idle_stop, |v| v.map_or("never".into(), units::format_duration)),
             row("sandboxes.runtime", &self.sandbox_runtime, Clone::clone),
+            row("sandboxes.criu", &self.criu, |v| v.clone().unwrap_or_default()),
             row("sandboxes.from", &self.sandbox_from, Clone::clone),
             row("domain", &self.domain, Clone::clone),
             row("tls.listen", &self.tls, |v| or(v, "off")),

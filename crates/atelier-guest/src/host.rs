@@ -26,6 +26,21 @@ pub fn launch() -> u8 {
     answer(start)
 }
 
+/// Saves the processes of a sandbox as [`atelier_launch::criu::Request`] says, and writes an
+/// [`atelier_launch::criu::Answer`] to standard output. Gives the exit code.
+#[cfg(feature = "host")]
+#[must_use]
+pub fn save() -> u8 {
+    use std::io::{Read as _, Write as _};
+
+    let mut text = Vec::new();
+    let read = std::io::stdin().read_to_end(&mut text);
+    let answer = atelier_launch::criu::answer(read.map(|_| text.as_slice()));
+    let Ok(line) = serde_json::to_vec(&answer) else { return 1 };
+    let mut output = std::io::stdout();
+    if output.write_all(&line).and_then(|()| output.flush()).is_ok() { 0 } else { 1 }
+}
+
 /// Reads a request from standard input, does what it asks, and writes how that went to standard
 /// output. Gives the exit code.
 #[cfg(feature = "host")]

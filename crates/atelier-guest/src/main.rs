@@ -15,6 +15,8 @@ fn main() -> ExitCode {
         Some("launch") => ExitCode::from(atelier_guest::host::launch()),
         #[cfg(feature = "host")]
         Some("outside") => ExitCode::from(atelier_guest::outside::launch()),
+        #[cfg(feature = "host")]
+        Some("save") => ExitCode::from(atelier_guest::host::save()),
         #[cfg(feature = "machine")]
         Some(_) if atelier_guest::machine::is_init() => {
             ExitCode::from(atelier_guest::machine::init())

@@ -20,8 +20,8 @@ use crate::hide::{self, Void};
 use crate::image::{self, Luggage};
 use crate::launch::{Clock, Hooks, Served, send_fd};
 use crate::root::Root;
-use crate::spec::{LaunchSpec, MountSource, Network, RootSource, StepTime};
-use crate::{confine, filter, layers, mountinfo, namespace, sys, system, view};
+use crate::spec::{LaunchSpec, MountSource, Network, RootSource, Saving, StepTime};
+use crate::{confine, criu, filter, layers, mountinfo, namespace, sys, system, view};
 
 /// The name of the socket in the sandbox's directory.
 pub const SOCKET: &str = "guest.sock";
@@ -73,12 +73,45 @@ pub fn main(spec: &LaunchSpec, hooks: &Hooks<'_>, mut held: Held, detached: Resu
         Ok(_) => Reply::Ready { notes, steps: clock.steps },
         Err(error) => Reply::Failed(error.clone()),
     };
+    if matches!(&spec.saving, Some(Saving { state: Some(_), .. })) {
+        // It comes first, and a word instead when there is none.
+        match &ready {
+            Ok((listener, _)) => {
+                drop(listener.try_clone().map(|socket| send_fd(&held.line, &socket.into())));
+            }
+            Err(_) => drop(held.line.write_all(b"-")),
+        }
+    }
     // A launcher that has gone does not matter any more: PID 1 is on record.
     drop(serde_json::to_vec(&reply).map(|text| held.line.write_all(&text)));
     let Held { line, network: _network, lock: _lock, luggage: _ } = held;
-    drop(line);
-    if let Ok((listener, _range)) = ready {
-        (hooks.serve)(Served { listener });
+    let Ok((listener, _range)) = ready else { return };
+    match &spec.saving {
+        None => {
+            drop(line);
+            (hooks.serve)(Served { listener });
+        }
+        Some(saving) => keep(saving, line, Served { listener }, hooks),
+    }
+}
+
+/// PID 1 of a sandbox whose processes can be saved: the guest is a process of its own.
+fn keep(saving: &Saving, mut line: UnixStream, served: Served, hooks: &Hooks<'_>) {
+    if saving.state.is_none() {
+        drop(line);
+        if let Err(error) = criu::start(served, hooks.serve) {
+            eprintln!("PID 1: {error}");
+            return;
+        }
+        return criu::keep();
+    }
+    // The launcher reads to the end before it brings the processes back, with our socket.
+    let handed = line.shutdown(std::net::Shutdown::Write);
+    let back = handed.and_then(|()| line.read_exact(&mut [0; GO.len()]));
+    drop((line, served));
+    if back.is_ok() && confine::shut_from_inside().is_ok() {
+        criu::wake();
+        criu::keep();
     }
 }
 
@@ -133,7 +166,11 @@ fn give_up_powers(spec: &LaunchSpec, filter: &[BpfProgram]) -> Result<()> {
             confine::drop_image_capabilities()?;
         }
     }
-    confine::shut_from_inside()
+    match &spec.saving {
+        // The launcher needs our namespaces; nobody else is inside yet.
+        Some(Saving { state: Some(_), .. }) => sys::prctl(libc::PR_SET_DUMPABLE, 1).step("wait"),
+        _ => confine::shut_from_inside(),
+    }
 }
 
 fn wait_for_go(mut line: &UnixStream) -> Result<()> {

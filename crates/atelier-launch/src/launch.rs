@@ -21,11 +21,12 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, UnlinkatFlags, dup2_stderr, dup2_stdin, dup2_stdout, fork};
 use nix::unistd::{setsid, unlinkat};
 
+use crate::criu::Prepared;
 use crate::error::{At as _, LaunchError, Result};
 use crate::image::Outside;
 use crate::init::{self, Held, Reply};
 use crate::instance::Instance;
-use crate::spec::{LaunchSpec, Network, Report, RootSource, Started, StepTime};
+use crate::spec::{LaunchSpec, Network, Report, RootSource, Saving, Started, StepTime};
 use crate::{MAX_LAYERS, cgroup, confine, grants, layers, namespace, sys, users};
 
 /// Where programs are looked for, as login programs set it; names are resolved inside.
@@ -117,10 +118,16 @@ pub fn launch(spec: &LaunchSpec, hooks: &Hooks<'_>) -> Result<Started> {
     clock.mark("prepare");
     cgroup::enter(&spec.cgroups)?;
     clock.mark("cgroups");
+    let back = match &spec.saving {
+        Some(Saving { criu, state: Some(state) }) => Some(Prepared::open(criu, state, &spec.dir)?),
+        _ => None,
+    };
     let (network, netstack) = start_netstack(spec, hooks, &dir)?;
     clock.mark("network stack");
-    let started = prepare_root(spec, &mut clock)
-        .and_then(|root| start_init(spec, hooks, &dir, (network, lock, root), netstack, clock));
+    let started = prepare_root(spec, &mut clock).and_then(|root| {
+        let held = (network, lock, root);
+        start_init(spec, hooks, &dir, held, (netstack, back), clock)
+    });
     if started.is_err() {
         sweep(&dir, netstack);
     }
@@ -222,11 +229,12 @@ fn start_init(
     hooks: &Hooks<'_>,
     dir: &OwnedFd,
     (network, lock, root): (Option<UnixStream>, File, (Option<Outside>, Vec<String>)),
-    netstack: Option<Pid>,
+    (netstack, back): (Option<Pid>, Option<Prepared>),
     mut clock: Clock,
 ) -> Result<Started> {
     let (line, theirs) = UnixStream::pair().step("make a socket pair")?;
     let (mut outside, mut notes) = root;
+    let many = outside.as_ref().and_then(|outside| outside.users.as_ref()).map(|it| it.many);
     namespace::enter_outer(spec, outside.as_ref().and_then(|outside| outside.users.as_ref()))?;
     clock.mark("user and process namespace");
     let luggage = outside.as_mut().map(Outside::pack);
@@ -243,10 +251,16 @@ fn start_init(
     let ready = instance.and_then(|instance| {
         (&line).write_all(init::GO).step("speak to PID 1")?;
         clock.mark("pid file");
+        let socket = back.as_ref().map(|_| receive_fd(&line).step("wait for PID 1")).transpose()?;
         let (more, steps) = wait_ready(&line)?;
         notes.extend(more);
         clock.steps.extend(steps);
         clock.mark("wait for PID 1");
+        if let (Some(back), Some(Some(socket))) = (&back, &socket) {
+            back.restore(pid, socket, many)?;
+            (&line).write_all(init::GO).step("speak to PID 1")?;
+            clock.mark("bring processes back");
+        }
         Ok(Started { instance, notes, steps: clock.steps })
     });
     if ready.is_err() {

@@ -17,6 +17,7 @@
 
 mod cgroup;
 mod confine;
+pub mod criu;
 mod error;
 mod filter;
 pub mod grants;
@@ -58,6 +59,6 @@ pub use pieces::MAX_LAYERS;
 pub use probe::{Check, probe};
 pub use probe_ids::probe_ids;
 pub use spec::{
-    LaunchSpec, MountSource, Network, Report, RootSource, Started, StepTime, WorkspaceMount,
+    LaunchSpec, MountSource, Network, Report, RootSource, Saving, Started, StepTime, WorkspaceMount,
 };
 pub use system::NAMESERVER;

@@ -7,7 +7,19 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::criu::Criu;
 use crate::wire;
+
+/// How the processes of a sandbox are saved and brought back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Saving {
+    /// What does it.
+    pub criu: Criu,
+    /// What was saved, when the sandbox goes on from there.
+    #[serde(default, with = "wire::maybe_path", skip_serializing_if = "Option::is_none")]
+    pub state: Option<PathBuf>,
+}
 
 /// One sandbox of the runtime `host` or `oci`, as the launcher needs to know it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +39,9 @@ pub struct LaunchSpec {
     /// its `/etc/hosts`. A relaunch with the same directory finds everything again.
     #[serde(with = "wire::path")]
     pub layers_dir: PathBuf,
+    /// How its processes are saved, if they can be; for [`RootSource::Image`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saving: Option<Saving>,
     /// What the sandbox's root is made of.
     #[serde(default)]
     pub root: RootSource,
@@ -182,6 +197,7 @@ mod tests {
             hostname: "a".into(),
             layers_dir: odd.clone(),
             root: RootSource::Image { layers: vec![odd.clone()] },
+            saving: None,
             id_base: Some(0x7000_0000),
             mounts: vec![WorkspaceMount {
                 target: odd.clone(),

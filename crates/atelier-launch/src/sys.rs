@@ -212,6 +212,25 @@ pub fn clear_ambient() -> io::Result<()> {
 
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000; // linux/sched.h
 
+/// Forks as the C library does.
+pub fn fork_plain() -> io::Result<i32> {
+    // SAFETY: the launcher has one thread, so the child finds every lock free.
+    check(unsafe { libc::fork() }.into()).map(|pid| pid as i32)
+}
+
+/// Forks a child that has this id in the innermost process namespace it is born in. What holds
+/// for [`fork_into`] holds for it.
+pub fn fork_as(pid: i32) -> io::Result<i32> {
+    // SAFETY: clone_args is plain data for which all-zero is valid.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.exit_signal = libc::SIGCHLD as u64;
+    args.set_tid = (&raw const pid) as u64;
+    args.set_tid_size = 1;
+    let size = size_of_val(&args);
+    // SAFETY: without CLONE_VM and a stack the child goes on here with a copy of everything.
+    check(unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size) }).map(|pid| pid as i32)
+}
+
 /// Forks into a cgroup of the second version. Only for a process with one thread; the child must
 /// fork once more through the C library before it relies on its own thread id there.
 pub fn fork_into(cgroup: RawFd) -> io::Result<i32> {

@@ -18,6 +18,8 @@ pub struct Defaults {
     pub inherited: BTreeMap<String, String>,
     /// A sandbox without commands is stopped after this; `None` for never.
     pub idle_stop: Option<Duration>,
+    /// CRIU, if it is not where programs are.
+    pub criu: Option<std::path::PathBuf>,
 }
 
 /// The three layers put together. A network rule without a mode means an allowlist, at the layer

@@ -78,6 +78,7 @@ impl Workshop {
             sandboxes: home.sandboxes(),
             bin: home.bin(),
             cgroup: group_name(home),
+            criu: defaults.criu.clone(),
         };
         Ok(Arc::new(Self {
             home: home.clone(),
@@ -282,7 +283,7 @@ fn limits(missing: Option<(&str, &str)>) -> Check {
 #[must_use]
 pub fn probe_machine() -> Vec<Check> {
     let place = std::env::temp_dir().join(format!("atelier-probe-{}", std::process::id()));
-    let checks = match atelier_sandbox::runtimes(&place, &place) {
+    let checks = match atelier_sandbox::runtimes(&place, &place, None) {
         Ok(runtimes) => runtimes.iter().flat_map(|r| r.examine()).collect(),
         Err(_) => Vec::new(),
     };

@@ -45,12 +45,14 @@ pub enum SandboxError {
         remedy: String,
     },
     /// What runs in it can't be saved as it is at this moment. It goes on.
-    #[error("the processes of this sandbox can't be saved: {why}")]
+    #[error("the processes of this sandbox can't be saved by the runtime {runtime}: {why}")]
     Unsavable {
         /// The runtime.
         runtime: &'static str,
         /// What the program says that saves them.
         why: String,
+        /// What would mend it.
+        remedy: Option<String>,
     },
     /// A virtual machine.
     #[error(transparent)]
@@ -142,11 +144,15 @@ impl Fault for SandboxError {
                 hints.push("run 'atelier doctor' to see what this machine lacks".into());
                 hints
             }
-            Self::Unsavable { .. } => vec![
-                "the sandbox goes on as it was; end what can't be saved and try again, or take a snapshot of \
-                 its files ('--files-only')"
-                    .into(),
-            ],
+            Self::Unsavable { remedy, .. } => {
+                let mut hints: Vec<String> = remedy.iter().cloned().collect();
+                hints.push(
+                    "the sandbox goes on as it was; end what can't be saved and try again, or take a snapshot \
+                     of its files ('--files-only')"
+                        .into(),
+                );
+                hints
+            }
             Self::Limit { remedy, .. } | Self::Unsupported { remedy, .. } => vec![remedy.clone()],
             Self::Guest(_) => vec!["stop it with 'atelier env stop ENV' or 'atelier sandbox stop SANDBOX' and try again".into()],
             Self::Io { source, .. } => match source.kind() {

@@ -187,14 +187,19 @@ pub struct Running {
     pub notes: Vec<String>,
 }
 
-/// Every runtime that there is, for the home folder `home`.
+/// Every runtime that there is, for the home folder `home`. `criu` is where [`OciRuntime`] finds CRIU, if
+/// it is not where programs are.
 ///
 /// # Errors
 /// When the guest can't be unpacked below `bin`.
-pub fn runtimes(bin: &Path, home: &Path) -> Result<Vec<Box<dyn Runtime>>, SandboxError> {
+pub fn runtimes(
+    bin: &Path,
+    home: &Path,
+    criu: Option<&Path>,
+) -> Result<Vec<Box<dyn Runtime>>, SandboxError> {
     Ok(vec![
         Box::new(HostRuntime::new(bin, home)?),
-        Box::new(OciRuntime::new(bin, home)?),
+        Box::new(OciRuntime::new(bin, home, criu)?),
         Box::new(GvisorRuntime::new(bin)?),
         Box::new(QemuRuntime::new(bin, home)?),
         Box::new(FirecrackerRuntime::new(bin, home)?),

@@ -51,6 +51,8 @@ pub struct Places {
     pub bin: PathBuf,
     /// The name of this home's control groups.
     pub cgroup: String,
+    /// CRIU, if it is not where programs are.
+    pub criu: Option<PathBuf>,
 }
 
 /// One sandbox's place: starts and stops of it wait for each other, not for those of others.
@@ -95,7 +97,7 @@ impl Sandboxes {
         store: Store,
         images: ImageStore,
     ) -> Result<Arc<Self>, SandboxError> {
-        let runtimes = runtimes(&places.bin, &places.home)?;
+        let runtimes = runtimes(&places.bin, &places.home, places.criu.as_deref())?;
         let cgroups = Cgroups::find(&places.cgroup);
         if let Cgroups::Absent { why, .. } = &cgroups {
             tracing::warn!(why, "no control groups: limits can't be enforced");

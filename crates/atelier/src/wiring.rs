@@ -206,6 +206,7 @@ fn defaults(settings: &Settings) -> Defaults {
         options: settings.env_options(),
         inherited: variables,
         idle_stop: settings.idle_stop.value,
+        criu: settings.criu.value.clone().map(PathBuf::from),
     }
 }
 

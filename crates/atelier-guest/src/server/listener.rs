@@ -6,11 +6,14 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::state::Server;
 
 /// A listening socket.
 #[derive(Debug)]
@@ -74,6 +77,7 @@ impl Listener {
     /// Hands each connection over; ends only when accepting fails for good.
     pub(super) fn accept_each(
         self,
+        server: Rc<Server>,
         mut each: impl FnMut(Connection),
     ) -> io::Result<impl Future<Output = io::Result<()>>> {
         let accept = match self {
@@ -92,7 +96,13 @@ impl Listener {
         };
         Ok(async move {
             loop {
-                match accept.next().await {
+                server.gate.opened().await;
+                let next = tokio::select! {
+                    biased;
+                    () = server.gate.parked() => continue,
+                    next = accept.next() => next,
+                };
+                match next {
                     Ok(connection) => each(connection),
                     // Out of descriptors or memory, or the peer is gone again: the next may do.
                     Err(error) if error.raw_os_error() != Some(libc::EINVAL) => {

@@ -6,6 +6,7 @@ mod auth;
 mod file_body;
 mod files;
 mod filesystem;
+mod gate;
 mod host;
 mod layer;
 mod listener;
@@ -67,8 +68,12 @@ async fn run(listener: Listener, options: ServeOptions) -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let reaper =
         tokio::task::spawn_local(process::reap(Rc::clone(&server), signal(SignalKind::child())?));
-    let accepting = listener.accept_each(|connection| {
-        tokio::task::spawn_local(router::serve_connection(Rc::clone(&server), connection));
+    let parking = tokio::task::spawn_local(gate::follow_signals(&server)?);
+    let accepting = listener.accept_each(Rc::clone(&server), |connection| {
+        let server = Rc::clone(&server);
+        tokio::task::spawn_local(async move {
+            server.gate.through(router::serve_connection(Rc::clone(&server), connection)).await;
+        });
     })?;
     let ended = tokio::select! {
         failed = accepting => failed,
@@ -77,6 +82,7 @@ async fn run(listener: Listener, options: ServeOptions) -> io::Result<()> {
     };
     server.processes.end_all(server.options.stop_grace).await;
     reaper.abort();
+    parking.abort();
     ended
 }
 

@@ -47,7 +47,7 @@ async fn respond(server: &Rc<Server>, request: Request<Incoming>) -> Response<Re
         (&Method::GET, "/envs") => reply::json(StatusCode::OK, &server.environment()),
         (&Method::GET, "/listening") => reply::json(StatusCode::OK, &host::listening()),
         (&Method::GET, "/layer") => layer::send(server).await,
-        (&Method::GET, "/tunnel") => tunnel::open(request).await,
+        (&Method::GET, "/tunnel") => tunnel::open(server, request).await,
         (&Method::GET | &Method::HEAD, "/files") => files::download(server, &request),
         (&Method::POST, "/files") => files::upload(server, request).await,
         (&Method::POST, "/files/compose") => files::compose(server, request).await,

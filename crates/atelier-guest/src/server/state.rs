@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::filesystem::Watchers;
+use super::gate::Gate;
 use super::host::CpuTimes;
 use super::options::ServeOptions;
 use super::process::Table;
@@ -20,6 +21,7 @@ pub(super) struct Server {
     pub(super) processes: Table,
     pub(super) watchers: Watchers,
     pub(super) cpu: Cell<CpuTimes>,
+    pub(super) gate: Gate,
     settings: RefCell<Settings>,
 }
 
@@ -46,6 +48,7 @@ impl Server {
             processes: Table::new(options.spool.clone()),
             watchers: Watchers::default(),
             cpu: Cell::default(),
+            gate: Gate::new(),
             settings,
             options,
         })

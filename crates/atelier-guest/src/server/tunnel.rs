@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
@@ -12,12 +13,13 @@ use tokio::net::TcpStream;
 
 use super::reply::{self, Reply};
 use super::router::Query;
+use super::state::Server;
 
 /// Bytes that are on their way in each direction.
 const BUFFER: usize = 32 << 10;
 
 /// Connects, answers 101, and passes bytes on from then.
-pub(super) async fn open(mut request: Request<Incoming>) -> Response<Reply> {
+pub(super) async fn open(server: &Rc<Server>, mut request: Request<Incoming>) -> Response<Reply> {
     let query = Query::of(request.uri());
     let port = query.get("port").and_then(|port| port.parse::<u16>().ok()).filter(|it| *it > 0);
     let Some(port) = port else {
@@ -32,12 +34,14 @@ pub(super) async fn open(mut request: Request<Incoming>) -> Response<Reply> {
         Err(error) => return not_open(port, &error),
     };
     let upgrade = hyper::upgrade::on(&mut request);
-    tokio::task::spawn_local(async move {
+    let carry = async move {
         let Ok(upgraded) = upgrade.await else { return };
         let (mut outside, mut inside) = (TokioIo::new(upgraded), stream);
         // Either end may go at any time; there is nobody else to tell.
         let _ = copy_bidirectional_with_sizes(&mut outside, &mut inside, BUFFER, BUFFER).await;
-    });
+    };
+    let server = Rc::clone(server);
+    tokio::task::spawn_local(async move { server.gate.through(carry).await });
     let mut response = Response::new(Reply::Whole(bytes::Bytes::new()));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert(UPGRADE, HeaderValue::from_static("tcp"));

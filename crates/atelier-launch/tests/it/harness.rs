@@ -99,6 +99,7 @@ impl Scene {
             home: atelier,
             hostname: format!("box-{id}"),
             root: RootSource::Machine,
+            saving: None,
             id_base: None,
             cgroups: vec![],
             network: Network::None,

@@ -52,7 +52,7 @@ impl Runtime for HostRuntime {
         &'a self,
         request: StartRequest<'a>,
     ) -> BoxFuture<'a, Result<Running, SandboxError>> {
-        Box::pin(launcher::launch("host", &self.guest, RootSource::Machine, request))
+        Box::pin(launcher::launch("host", &self.guest, RootSource::Machine, None, request))
     }
 }
 

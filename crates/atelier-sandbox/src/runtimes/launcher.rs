@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use atelier_guest::host::{LaunchRequest, SPOOL};
 use atelier_launch::{
-    LaunchSpec, MountSource, Network, Report, RootSource, Started, WorkspaceMount,
+    LaunchSpec, MountSource, Network, Report, RootSource, Saving, Started, WorkspaceMount,
 };
 use atelier_net::Mode;
 use serde::Serialize;
@@ -24,17 +24,20 @@ use crate::runtimes::oci::BOOT_ID;
 
 /// Far beyond the few milliseconds that a launch takes, and short of a person's patience.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Memory that was saved is read back.
+const RESTORE_LIMIT: Duration = Duration::from_secs(600);
 
 /// Launches a sandbox with this root.
 pub(super) async fn launch(
     runtime: &'static str,
     guest: &Path,
     root: RootSource,
+    saving: Option<Saving>,
     request: StartRequest<'_>,
 ) -> Result<Running, SandboxError> {
     let spool = request.folders.spool(&request.spec.resources);
     fs::create_dir_all(&spool).map_err(SandboxError::io("making", &spool))?;
-    run(runtime, guest, "launch", &launch_request(request, root), request).await
+    run(runtime, guest, "launch", &launch_request(request, root, saving), request).await
 }
 
 /// Runs one of the guest's launchers with a request on its standard input.
@@ -60,9 +63,11 @@ pub(super) async fn run(
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(&input).await.map_err(|e| failed(&e))?;
     }
-    let output = tokio::time::timeout(LIMIT, child.wait_with_output())
+    let limit = if request.state.is_some() { RESTORE_LIMIT } else { LIMIT };
+    let late = || format!("the launcher did not finish within {} seconds", limit.as_secs());
+    let output = tokio::time::timeout(limit, child.wait_with_output())
         .await
-        .map_err(|_| failed(&"the launcher did not finish within 30 seconds"))?
+        .map_err(|_| failed(&late()))?
         .map_err(|e| failed(&e))?;
     match serde_json::from_slice(&output.stdout) {
         Ok(Report::Started(started)) => Ok(running(started, request)),
@@ -79,7 +84,11 @@ pub(super) async fn run(
     }
 }
 
-fn launch_request(request: StartRequest<'_>, root: RootSource) -> LaunchRequest {
+fn launch_request(
+    request: StartRequest<'_>,
+    root: RootSource,
+    saving: Option<Saving>,
+) -> LaunchRequest {
     let StartRequest { spec, folders, cgroup, home, .. } = request;
     let mut mounts = spec.mounts.clone();
     mounts.push(WorkspaceMount {
@@ -95,6 +104,7 @@ fn launch_request(request: StartRequest<'_>, root: RootSource) -> LaunchRequest 
     let launch = LaunchSpec {
         id: spec.id.to_string(),
         root,
+        saving,
         id_base: None,
         dir: folders.root().to_owned(),
         home: home.to_owned(),

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use atelier_api::system::{Check, Verdict};
-use atelier_launch::RootSource;
+use atelier_launch::{RootSource, Saving};
 
-use crate::runtime::{BoxFuture, Capabilities, Running, Runtime, StartRequest};
+use crate::runtime::{BoxFuture, Capabilities, Running, Runtime, StartRequest, Target};
 use crate::runtimes::{criu, host, launcher};
 use crate::{SandboxError, guest_binary};
 
@@ -18,22 +18,34 @@ pub(super) const BOOT_ID: &str = "boot_id";
 pub struct OciRuntime {
     guest: PathBuf,
     home: PathBuf,
+    criu: criu::Place,
 }
 
 impl OciRuntime {
-    /// Unpacks the guest below `bin`. Trials of the probe are made in `home`.
+    /// Unpacks the guest below `bin`. Trials of the probe are made in `home`. `criu` is CRIU, or a
+    /// folder with an unpacked distribution that it lies in, if it is not where programs are.
     ///
     /// # Errors
     /// When the folder can't be written.
-    pub fn new(bin: &Path, home: &Path) -> Result<Self, SandboxError> {
-        Ok(Self { guest: guest_binary::unpack(bin)?, home: home.to_owned() })
+    pub fn new(bin: &Path, home: &Path, criu: Option<&Path>) -> Result<Self, SandboxError> {
+        let criu = criu::Place::new(criu);
+        Ok(Self { guest: guest_binary::unpack(bin)?, home: home.to_owned(), criu })
     }
 
     async fn launch(&self, request: StartRequest<'_>) -> Result<Running, SandboxError> {
         let image = request.image.ok_or_else(|| launcher::failed("oci", &"it needs an image"))?;
         let layers = request.images.layer_dirs(image);
         new_boot(request.folders.root())?;
-        launcher::launch("oci", &self.guest, RootSource::Image { layers }, request).await
+        let saving = match (self.criu.usable(), request.state) {
+            (Ok(criu), state) => {
+                Some(Saving { criu: criu.clone(), state: state.map(Path::to_owned) })
+            }
+            (Err(why), Some(_)) => {
+                return Err(launcher::failed("oci", &format!("its processes were saved: {why}")));
+            }
+            (Err(_), None) => None,
+        };
+        launcher::launch("oci", &self.guest, RootSource::Image { layers }, saving, request).await
     }
 }
 
@@ -65,7 +77,13 @@ impl Runtime for OciRuntime {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { images: true, layered: true, volumes: true, ..Capabilities::default() }
+        Capabilities {
+            images: true,
+            layered: true,
+            volumes: true,
+            memory_snapshots: self.criu.usable().is_ok(),
+            ..Capabilities::default()
+        }
     }
 
     fn start<'a>(
@@ -76,6 +94,21 @@ impl Runtime for OciRuntime {
     }
 
     fn why_no_memory(&self) -> BoxFuture<'_, String> {
-        Box::pin(criu::why_not())
+        let why = self.criu.usable().err().map_or_else(String::new, |why| format!(": {why}"));
+        Box::pin(std::future::ready(format!("its processes are in this machine's kernel{why}")))
+    }
+
+    fn save<'a>(
+        &'a self,
+        target: Target<'a>,
+        into: &'a Path,
+        _memory: bool,
+    ) -> BoxFuture<'a, Result<(), SandboxError>> {
+        Box::pin(async move {
+            let (Ok(criu), Some(running)) = (self.criu.usable(), target.running) else {
+                return Err(criu::refused(self.why_no_memory().await, None));
+            };
+            criu::save(criu, &self.guest, running, into).await
+        })
     }
 }

@@ -196,6 +196,7 @@ pub fn plane(home: &Path) -> Plane {
         sandboxes: home.join("sandboxes"),
         bin: if nix::unistd::geteuid().is_root() { shared("bin") } else { home.join("bin") },
         cgroup: group(home),
+        criu: None,
     };
     let options = StoreOptions { disk: Some(DiskKind::Ext4), ..StoreOptions::default() };
     let (fleet, mended, adopted) = runtime.block_on(async {

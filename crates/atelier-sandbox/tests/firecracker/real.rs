@@ -9,7 +9,7 @@ use crate::or_skip;
 
 /// Why no machine boots here, if none does.
 fn no_boot(home: &Home) -> Option<String> {
-    let all = runtimes(&home.path("bin"), &home.path("")).unwrap();
+    let all = runtimes(&home.path("bin"), &home.path(""), None).unwrap();
     let firecracker = all.iter().find(|it| it.name() == "firecracker").unwrap();
     let failed = firecracker.probe().into_iter().find(|check| check.verdict == Verdict::Failed);
     failed.map(|check| format!("{}: {}", check.name, check.detail))

@@ -54,7 +54,7 @@ fn a_kvm_that_runs_no_machine_is_found_out_by_a_boot() {
 fn the_list_of_runtimes_says_what_each_part_is() {
     or_skip!(unfit(&HELPERS));
     let home = Home::new(&BOTH);
-    let all = runtimes(&home.path("bin"), &home.path("")).unwrap();
+    let all = runtimes(&home.path("bin"), &home.path(""), None).unwrap();
     let firecracker: &dyn Runtime = &**all.iter().find(|it| it.name() == "firecracker").unwrap();
     let checks = firecracker.probe();
     let named: Vec<_> = checks.iter().map(|check| check.name.as_str()).collect();

@@ -118,5 +118,5 @@ async fn frozen(cgroup: &Cgroup, frozen: bool) -> Result<(), SandboxError> {
 }
 
 fn unsavable(why: &str) -> SandboxError {
-    SandboxError::Unsavable { runtime: "gvisor", why: why.to_owned() }
+    SandboxError::Unsavable { runtime: "gvisor", why: why.to_owned(), remedy: None }
 }
