@@ -41,7 +41,7 @@ fn a_sandbox_starts_in_a_chroot_and_sees_only_the_chroot() {
         }],
         root: RootSource::Machine,
         saving: None,
-            id_base: None,
+        id_base: None,
         cgroups: vec![],
         network: Network::None,
         grants: vec![],

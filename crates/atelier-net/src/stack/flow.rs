@@ -182,7 +182,7 @@ pub(super) async fn first_words<T>(
 
 /// Breaks the connection off on the sandbox's side.
 pub(super) fn abort(stack: &Stack, flow: &Flow) {
-    flow.with(|socket| socket.abort());
+    flow.with(tcp::Socket::abort);
     flow.flush(stack);
 }
 
