@@ -6,7 +6,7 @@ use crate::support::{Lab, serving, wait_until};
 
 /// Counts through a pipe into a file that stays open, one number a line, and into one that is replaced.
 const COUNTER: &str = "exec 3>/srv/open; n=0
-    (while true; do n=$((n+1)); echo $n; sleep 0.05; done) | while read n; do
+    (while true; do n=$((n+1)); echo $n; sleep 0.3; done) | while read n; do
         echo $n >&3; echo $n > /srv/new; mv /srv/new /srv/count
     done";
 
@@ -59,7 +59,7 @@ fn processes_files_pipes_and_listeners_go_on_over_three_generations() {
     lab.ok(&["sandbox", "stop", &id]);
     lab.ok(&["sandbox", "start", &id]);
     let last = count(&lab, &id);
-    assert_eq!(lab.sh(&id, "ps | grep -c '[s]leep 0.05' || true"), "0\n");
+    assert_eq!(lab.sh(&id, "ps | grep -c '[s]leep 0.3' || true"), "0\n");
     assert_eq!(count(&lab, &id), last);
 }
 

@@ -128,8 +128,9 @@ impl Server {
                     ConnectError::internal(format!("the store of authorities: {why}"))
                 })?;
         }
+        // Both are given to copies alone, which have a kernel of their own.
         #[cfg(feature = "machine")]
-        if self.options.set_clock {
+        if request.hostname.is_some() || request.entropy.is_some() {
             super::host::renew(request.hostname.as_deref(), request.entropy.as_deref())?;
         }
         match request.timestamp {

@@ -51,7 +51,7 @@ impl Fleet {
         }
         let resume = async |target: crate::Target<'_>| Ok(runtime.resume(target).await?);
         if let Err(problem) = self.with_target(record, &live, resume).await {
-            tracing::warn!(sandbox = %record.public_id(), why = problem.detail, "it may stand still");
+            tracing::info!(sandbox = %record.public_id(), why = problem.detail, "it may stand still");
         }
     }
 
