@@ -77,6 +77,8 @@ pub fn main(spec: &LaunchSpec, hooks: &Hooks<'_>, mut held: Held, detached: Resu
         // It comes first, and a word instead when there is none.
         match &ready {
             Ok((listener, _)) => {
+                // As the guest left it: what is handed over keeps its own mode.
+                drop(listener.set_nonblocking(true));
                 drop(listener.try_clone().map(|socket| send_fd(&held.line, &socket.into())));
             }
             Err(_) => drop(held.line.write_all(b"-")),

@@ -212,6 +212,49 @@ pub fn clear_ambient() -> io::Result<()> {
 
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000; // linux/sched.h
 
+/// Becomes this user and group, and keeps every capability, across an execution too.
+pub fn become_with_powers(id: u32) -> io::Result<()> {
+    let header: [u32; 2] = [0x2008_0522, 0]; // _LINUX_CAPABILITY_VERSION_3
+    let mut data = [0_u32; 6];
+    // SAFETY: both are live and laid out as capget(2) says for version 3.
+    check(unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), data.as_mut_ptr()) })?;
+    let all = u64::from(data[1]) | u64::from(data[4]) << 32;
+    prctl(libc::PR_SET_KEEPCAPS, 1)?;
+    let (uid, gid) = (nix::unistd::Uid::from_raw(id), nix::unistd::Gid::from_raw(id));
+    nix::unistd::setresgid(gid, gid, gid)?;
+    nix::unistd::setresuid(uid, uid, uid)?;
+    capset_inheritable(all)?;
+    for capability in (0..64).filter(|bit| all & (1 << bit) != 0) {
+        // SAFETY: no pointers are passed.
+        check(libc::c_long::from(unsafe {
+            libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, capability as u64, 0, 0)
+        }))?;
+    }
+    Ok(())
+}
+
+/// Sets the effective, the permitted and the inheritable capabilities (capset(2), version 3).
+fn capset_inheritable(all: u64) -> io::Result<()> {
+    let header: [u32; 2] = [0x2008_0522, 0];
+    let (low, high) = (all as u32, (all >> 32) as u32);
+    let data: [u32; 6] = [low, low, low, high, high, high];
+    // SAFETY: the pointers are to live values of the sizes that this version has.
+    check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) }).map(drop)
+}
+
+/// A folder in memory that is mounted nowhere, and goes with its descriptor.
+pub fn memory_folder() -> io::Result<OwnedFd> {
+    const CREATE: libc::c_uint = 6; // FSCONFIG_CMD_CREATE, linux/mount.h
+    let null = std::ptr::null::<libc::c_char>();
+    // SAFETY: the name is a static string.
+    let context = owned(unsafe { libc::syscall(libc::SYS_fsopen, c"tmpfs".as_ptr(), 1) })?;
+    let fd = context.as_raw_fd();
+    // SAFETY: this command takes no key and no value.
+    check(unsafe { libc::syscall(libc::SYS_fsconfig, fd, CREATE, null, null, 0) })?;
+    // SAFETY: no pointers are passed; 1 is FSMOUNT_CLOEXEC.
+    owned(unsafe { libc::syscall(libc::SYS_fsmount, fd, 1, 0) })
+}
+
 /// Forks as the C library does.
 pub fn fork_plain() -> io::Result<i32> {
     // SAFETY: the launcher has one thread, so the child finds every lock free.

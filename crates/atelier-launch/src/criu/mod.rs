@@ -14,7 +14,7 @@ mod save;
 mod step;
 
 use std::ffi::CString;
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -89,6 +89,9 @@ pub(crate) struct Run<'a> {
     pub mounts: &'a OwnedFd,
     /// What it inherits.
     pub keep: Vec<BorrowedFd<'a>>,
+    /// A folder in memory where it keeps what it has found out about the kernel: it looks with
+    /// files of its own, which it can't make among those of a sandbox.
+    pub known: Option<&'a OwnedFd>,
     /// Where its words go.
     pub log: BorrowedFd<'a>,
     /// The id that it has among the sandbox's processes, if that matters.
@@ -96,6 +99,9 @@ pub(crate) struct Run<'a> {
     /// Whether it becomes root of the user namespace that we are in first; and whether there is
     /// anybody but root in it.
     pub root: Option<bool>,
+    /// The user on this machine that it becomes, with all powers that we have: the owner of the
+    /// sandbox's user namespace has every power over it, be it one that we lack.
+    pub owner: Option<u32>,
 }
 
 impl Criu {
@@ -135,7 +141,8 @@ impl Criu {
             dup2_stdin(&null).step("detach")?;
             dup2_stdout(run.log).step("detach")?;
             dup2_stderr(run.log).step("detach")?;
-            for fd in &run.keep {
+            let others = run.known.into_iter().chain([run.mounts]).map(|fd| fd.as_fd());
+            for fd in run.keep.iter().copied().chain(others) {
                 fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty())).step("hand over a file")?;
             }
             if self.root != Path::new("/") {
@@ -145,6 +152,9 @@ impl Criu {
             if let Some(many) = run.root {
                 crate::users::become_root(many)?;
             }
+            if let Some(owner) = run.owner {
+                crate::sys::become_with_powers(owner).step("become the owner of the users")?;
+            }
             let text = |bytes: &[u8]| CString::new(bytes).step("name a file");
             let program = text(self.program.as_os_str().as_bytes())?;
             let mut words = vec![program.clone()];
@@ -152,8 +162,12 @@ impl Criu {
                 words.push(text(word.as_bytes())?);
             }
             ptrace::traceme().step("be watched")?;
-            let nothing: [CString; 0] = [];
-            execve(&program, &words, &nothing).at("run", &self.program)?;
+            let mut variables = Vec::new();
+            if let Some(folder) = run.known {
+                let place = format!("XDG_RUNTIME_DIR={}", place(folder.as_raw_fd()));
+                variables.push(text(place.as_bytes())?);
+            }
+            execve(&program, &words, &variables).at("run", &self.program)?;
             Ok(())
         };
         let done: Result<()> = become_it();

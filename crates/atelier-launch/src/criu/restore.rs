@@ -1,8 +1,9 @@
 //! Bringing processes back: the launcher has made everything around them.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, setns};
@@ -36,6 +37,9 @@ impl Prepared {
         let mut append = File::options();
         append.create(true).append(true);
         let log = dir.join("log");
+        // CRIU, as the sandbox's root, opens it anew; the folder around it lets nobody in.
+        let opened = append.open(&log).at("open", &log)?;
+        opened.set_permissions(Permissions::from_mode(0o666)).at("set the mode of", &log)?;
         let said_at = dir.join("criu.log");
         Ok(Self {
             criu: criu.clone(),
@@ -43,7 +47,7 @@ impl Prepared {
             images: open_dir(&state.join(IMAGES))?,
             nothing: open_dir(&state.join(NOTHING))?,
             program: file(state.join(PROGRAM))?,
-            output: append.open(&log).at("open", &log)?,
+            output: opened,
             said: File::create(&said_at).at("make", &said_at)?,
             said_at,
         })
@@ -76,6 +80,8 @@ impl Prepared {
             words,
             mounts: &mounts,
             keep,
+            known: None,
+            owner: None,
             log: self.said.as_fd(),
             pid: Some(self.saved.free),
             root: many,

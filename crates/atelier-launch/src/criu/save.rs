@@ -98,11 +98,14 @@ fn save_parked(request: &SaveRequest) -> Result<()> {
         listener: listener(guest)?,
         free: 0,
     };
+    let known = sys::memory_folder().step("make a folder in memory")?;
+    let owner = first_id(request.init)?;
+    learn(&request.criu, &known, &said, owner).map_err(|error| explain(error, &log))?;
     let mounts = enter(request.init)?;
     let mut words: Vec<String> = ["dump", "--tree"].map(String::from).into();
     words.push(GUEST_PID.to_string());
     words.extend(usual(&images, &nothing));
-    words.extend(["--leave-running", "--skip-in-flight"].map(String::from));
+    words.extend(["--unprivileged", "--leave-running", "--skip-in-flight"].map(String::from));
     words.extend(["--network-lock", "skip", "--ghost-limit"].map(String::from));
     words.push(GHOST.to_string());
     words.extend(["--freeze-cgroup".into(), place(freezer.as_raw_fd())]);
@@ -113,12 +116,40 @@ fn save_parked(request: &SaveRequest) -> Result<()> {
         words,
         mounts: &mounts,
         keep: vec![images.as_fd(), nothing.as_fd(), freezer.as_fd()],
+        known: Some(&known),
         log: said.as_fd(),
         pid: None,
         root: None,
+        owner,
     };
     request.criu.run("save the processes", &run).map_err(|error| explain(error, &log))?;
     finish(into, program, saved)
+}
+
+/// Who root inside is outside, unless that is root: it made the sandbox's user namespace.
+fn first_id(init: i32) -> Result<Option<u32>> {
+    let path = PathBuf::from(format!("/proc/{init}/uid_map"));
+    let text = std::fs::read_to_string(&path).at("read", &path)?;
+    let first = text.split_whitespace().nth(1).and_then(|id| id.parse().ok());
+    Ok(first.filter(|id| *id != 0))
+}
+
+/// Has CRIU look at the kernel outside, and keep what it found.
+fn learn(criu: &Criu, known: &OwnedFd, said: &File, owner: Option<u32>) -> Result<()> {
+    let ours = Path::new("/proc/self/ns/mnt");
+    let mounts = File::open(ours).map(OwnedFd::from).at("open", ours)?;
+    let words = ["check", "--unprivileged", "--no-default-config", "-v1"].map(String::from);
+    let run = Run {
+        words: words.into(),
+        mounts: &mounts,
+        keep: Vec::new(),
+        known: Some(known),
+        log: said.as_fd(),
+        pid: None,
+        root: None,
+        owner,
+    };
+    criu.run("have CRIU look at the kernel", &run)
 }
 
 /// CRIU's own words instead of its exit code.

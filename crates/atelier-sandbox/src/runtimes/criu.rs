@@ -17,9 +17,6 @@ use crate::{Running, SandboxError};
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long saving may take; a sandbox of many gigabytes is written in that time.
 const SAVE_LIMIT: Duration = Duration::from_secs(600);
-/// Where it is looked for.
-const PLACES: [&str; 4] = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
-
 /// CRIU on this machine.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -44,7 +41,10 @@ impl Place {
         }
         let found = self.find().ok_or_else(|| match &self.asked {
             Some(asked) => format!("CRIU, which saves them, is not at {}", asked.display()),
-            None => "CRIU, which saves them, is not installed (package criu)".to_owned(),
+            None => {
+                "CRIU, which could save them, is used where sandboxes.criu names it (package criu)"
+                    .to_owned()
+            }
         })?;
         check(&found).map(|()| found)
     }
@@ -59,11 +59,7 @@ impl Place {
             Some(program) => {
                 program.is_file().then(|| Criu { root: slash, program: program.clone() })
             }
-            None => PLACES
-                .iter()
-                .map(|place| Path::new(place).join("criu"))
-                .find(|program| program.is_file())
-                .map(|program| Criu { root: slash, program }),
+            None => None,
         }
     }
 }
