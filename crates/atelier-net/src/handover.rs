@@ -167,7 +167,8 @@ mod tests {
         let (mut from, to) = UnixStream::pair().unwrap();
         let line = serde_json::to_vec(&said()).unwrap();
         from.write_all(&[&line[..], b"\n"].concat()).unwrap();
-        assert_eq!(receive(&to).unwrap_err().kind(), io::ErrorKind::InvalidData, "no descriptors");
+        let error = receive(&to).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "no descriptors");
         from.write_all(b"{}\n").unwrap();
         assert!(receive(&to).is_err());
     }

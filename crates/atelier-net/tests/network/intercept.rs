@@ -141,10 +141,11 @@ fn a_new_policy_counts_for_new_connections_and_a_missing_control_plane_is_waited
     let asking = world.spawn_inside(move || {
         let mut stream = connect(to).unwrap();
         stream.write_all(&request("other.example")).unwrap();
-        stream.read(&mut [0]).unwrap()
+        // What was not read when the other side went makes it a reset.
+        matches!(stream.read(&mut [0]), Ok(0) | Err(_))
     });
     std::thread::sleep(std::time::Duration::from_millis(300));
     let listener = UnixListener::bind(folder.path().join("egress")).unwrap();
     assert_eq!(taken(&listener).0.host, "other.example");
-    assert_eq!(asking.join().unwrap(), 0, "who drops the ends ends the connection");
+    assert!(asking.join().unwrap(), "who drops the ends ends the connection");
 }
