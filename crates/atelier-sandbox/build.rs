@@ -12,7 +12,7 @@ use std::process::Command;
 
 fn main() {
     let workspace = manifest_dir().join("../..");
-    for part in ["atelier-guest", "atelier-launch", "atelier-net", "atelier-sftp"] {
+    for part in ["atelier-guest", "atelier-launch", "atelier-net", "atelier-sftp", "atelier-wire"] {
         println!(
             "cargo:rerun-if-changed={}",
             workspace.join("crates").join(part).join("src").display()

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// The layers, the lowest first. Crates of one layer don't know each other.
 const LAYERS: &[&[&str]] = &[
-    &["atelier-api", "atelier-yaml", "atelier-files"],
+    &["atelier-api", "atelier-yaml", "atelier-files", "atelier-wire"],
     &[
         "atelier-config",
         "atelier-store",

@@ -14,6 +14,7 @@ pub mod inside;
 mod name;
 mod operation;
 mod path;
+mod policy;
 mod problem;
 pub mod sandbox;
 pub mod seed;

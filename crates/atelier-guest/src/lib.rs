@@ -4,7 +4,7 @@
 //! is what the control plane speaks it with, `server` is what answers inside the sandbox. Policy,
 //! names of sandboxes and runtimes are not known here.
 
-pub mod wire;
+pub use atelier_wire as wire;
 
 #[cfg(feature = "client")]
 pub mod client;
