@@ -82,58 +82,6 @@ need_compose() {
     export ATELIER_TEST_COMPOSE
 }
 
-# CRIU for the tests of snapshots with processes. Where the system's own does not work with this kernel (Debian 12's
-# does not with 6.18), Debian 13's with its libraries, pinned by tests/criu/packages.txt, unpacked into a folder.
-need_criu() {
-    [ -z "${ATELIER_TEST_CRIU:-}" ] || return 0
-    if [ -x /usr/sbin/criu ] && /usr/sbin/criu check >/dev/null 2>&1; then
-        export ATELIER_TEST_CRIU=/usr/sbin/criu
-        return 0
-    fi
-    tools="${CARGO_TARGET_DIR:-target}/tools"
-    if ! cmp -s tests/criu/packages.txt "$tools/criu/packages.txt"; then
-        echo "installing from Debian 13's packages into $tools: criu, 10 MB" >&2
-        mkdir -p "$tools"
-        fresh=$(mktemp -d "$tools/new-XXXXXX")
-        mirror="${ATELIER_TEST_DEBIAN:-https://deb.debian.org/debian}"
-        mkdir -p "$fresh/usr/lib" "$fresh/usr/lib64"
-        ln -s usr/lib "$fresh/lib"
-        ln -s usr/lib64 "$fresh/lib64"
-        grep -v '^#' tests/criu/packages.txt | while read -r package sum file; do
-            curl --fail --silent --show-error --location --retry 3 -o "$fresh/one.deb" "$mirror/$file" ||
-                # A point release has replaced it: what the archive's own list names now.
-                newer_criu "$fresh" "$package" "$mirror" || exit 8
-            [ ! -e "$fresh/sum" ] || sum=$(cat "$fresh/sum")
-            echo "$sum  $fresh/one.deb" | sha256sum --check --quiet >&2 || exit 8
-            rm -f "$fresh/sum"
-            dpkg-deb --fsys-tarfile "$fresh/one.deb" | tar -x --keep-directory-symlink -C "$fresh" || exit 8
-            rm "$fresh/one.deb"
-        done || {
-            rm -rf "$fresh"
-            echo "error: CRIU for the tests could not be fetched" >&2
-            exit 8
-        }
-        cp tests/criu/packages.txt "$fresh/packages.txt"
-        rm -f "$fresh/Packages"
-        chmod 755 "$fresh"
-        rm -rf "$tools/criu"
-        mv "$fresh" "$tools/criu"
-    fi
-    ATELIER_TEST_CRIU=$(realpath "$tools/criu")
-    export ATELIER_TEST_CRIU
-}
-
-# newer_criu FOLDER PACKAGE MIRROR: fetches a package's version of today, and its hash into FOLDER/sum.
-newer_criu() {
-    [ -e "$1/Packages" ] || curl --fail --silent --show-error --location "$3/dists/trixie/main/binary-amd64/Packages.xz" |
-        xz -d >"$1/Packages" || return 1
-    found=$(awk -v want="$2" '$1 == "Package:" { here = $2 == want }
-        here && $1 == "Filename:" { file = $2 } here && $1 == "SHA256:" { sum = $2 }
-        END { print sum, file }' "$1/Packages")
-    echo "${found%% *}" >"$1/sum"
-    curl --fail --silent --show-error --location --retry 3 -o "$1/one.deb" "$3/${found#* }"
-}
-
 # ATK for the tests that put it beside ours, from PyPI, pinned by its hashes: the Python that has it.
 need_atk() {
     [ -z "${ATELIER_TEST_ATK:-}" ] || return 0
@@ -195,6 +143,56 @@ need_mcp() {
     export ATELIER_TEST_MCP
 }
 
+# unpack_deb SUITE PACKAGE SHA256 FILE FOLDER: unpacks a package of Debian's archive, pinned by its hash; where the
+# archive has a newer one by now, the one that the suite's own index names.
+unpack_deb() {
+    mirror="${ATELIER_TEST_DEBIAN:-http://deb.debian.org/debian}"
+    sum=$3
+    curl -fsSL --retry 3 -o "$5/one.deb" "$mirror/$4" 2>/dev/null || {
+        index="$mirror/dists/$1/main/binary-$(dpkg --print-architecture)/Packages.xz"
+        found=$(curl -fsSL --retry 3 "$index" | xz -dc | awk -v want="$2" '$1 == "Package:" { here = $2 == want }
+            here && $1 == "Filename:" { file = $2 } here && $1 == "SHA256:" { print $2, file; exit }')
+        sum=${found%% *}
+        curl -fsSL --retry 3 -o "$5/one.deb" "$mirror/${found#* }"
+    }
+    echo "$sum  $5/one.deb" | sha256sum --check --quiet >&2 || {
+        echo "error: $2 of Debian's $1 is not what it should be" >&2
+        return 1
+    }
+    dpkg-deb --fsys-tarfile "$5/one.deb" | tar -x --keep-directory-symlink -C "$5"
+    rm "$5/one.deb"
+}
+
+# CRIU for the tests of snapshots with processes. Where the system's own does not work with this kernel (Debian 12's
+# does not with 6.18), Debian 13's with its libraries, pinned by tests/criu/packages.txt, unpacked into a folder.
+need_criu() {
+    [ -z "${ATELIER_TEST_CRIU:-}" ] || return 0
+    if [ -x /usr/sbin/criu ] && /usr/sbin/criu check >/dev/null 2>&1; then
+        export ATELIER_TEST_CRIU=/usr/sbin/criu
+        return 0
+    fi
+    tools="${CARGO_TARGET_DIR:-target}/tools"
+    if ! cmp -s tests/criu/packages.txt "$tools/criu/packages.txt"; then
+        echo "unpacking from Debian 13's packages into $tools: criu, 10 MB" >&2
+        mkdir -p "$tools"
+        fresh=$(mktemp -d "$tools/new-XXXXXX")
+        mkdir -p "$fresh/usr/lib" "$fresh/usr/lib64"
+        ln -s usr/lib "$fresh/lib"
+        ln -s usr/lib64 "$fresh/lib64"
+        while read -r package sum file; do
+            unpack_deb trixie "$package" "$sum" "$file" "$fresh"
+        done <<PACKAGES
+$(grep -v '^#' tests/criu/packages.txt)
+PACKAGES
+        cp tests/criu/packages.txt "$fresh/packages.txt"
+        chmod 755 "$fresh"
+        rm -rf "$tools/criu"
+        mv "$fresh" "$tools/criu"
+    fi
+    ATELIER_TEST_CRIU=$(realpath "$tools/criu")
+    export ATELIER_TEST_CRIU
+}
+
 # A runsc that saves what runs, for the tests of that: the system's if it can, else that of Debian 12's backports, pinned by its hash, and
 # where the archive has another one by now, that one. Only unpacked: the system keeps its own.
 need_runsc() {
@@ -206,24 +204,11 @@ need_runsc() {
     fi
     tools="${CARGO_TARGET_DIR:-target}/tools"
     if [ ! -x "$tools/runsc/runsc" ]; then
-        archive=http://deb.debian.org/debian
-        architecture=$(dpkg --print-architecture)
         echo "unpacking from Debian's backports into $tools: runsc" >&2
         mkdir -p "$tools"
         fresh=$(mktemp -d "$tools/new-XXXXXX")
-        pool=pool/main/g/golang-gvisor-gvisor
-        file="$pool/runsc_0.0~20240729.0-4~bpo12+2_$architecture.deb"
-        hash=afdde883e3876ea807e19c708d4432674a20cb10186a7a5b554d62f38ea8de46
-        [ "$architecture" = amd64 ] && curl -sSf -o "$fresh/runsc.deb" "$archive/$file" || {
-            # Its name and hash stand in the index of the suite.
-            curl -sSf "$archive/dists/bookworm-backports/main/binary-$architecture/Packages.xz" | xz -dc \
-                | awk '/^Package: runsc$/ { found = 1 } /^$/ { found = 0 } found' >"$fresh/index"
-            file=$(sed -n 's/^Filename: //p' "$fresh/index")
-            hash=$(sed -n 's/^SHA256: //p' "$fresh/index")
-            curl -sSf -o "$fresh/runsc.deb" "$archive/$file"
-        }
-        echo "$hash  $fresh/runsc.deb" | sha256sum --check --quiet >&2
-        dpkg-deb --fsys-tarfile "$fresh/runsc.deb" | tar -x -C "$fresh" ./usr/bin
+        unpack_deb bookworm-backports runsc afdde883e3876ea807e19c708d4432674a20cb10186a7a5b554d62f38ea8de46 \
+            "pool/main/g/golang-gvisor-gvisor/runsc_0.0~20240729.0-4~bpo12+2_$(dpkg --print-architecture).deb" "$fresh"
         rm -rf "$tools/runsc"
         mv "$fresh/usr/bin" "$tools/runsc"
         rm -rf "$fresh"

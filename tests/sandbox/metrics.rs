@@ -1,7 +1,6 @@
 //! `atelier sandbox metrics`: what a sandbox uses, seen from outside.
 
-use crate::support::http::ask;
-use crate::support::{Lab, wait_until};
+use crate::support::{Lab, ask, wait_until};
 
 #[test]
 fn work_shows_in_processor_time_memory_and_processes() {
