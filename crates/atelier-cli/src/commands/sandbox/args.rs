@@ -295,7 +295,7 @@ mod tests {
 
     fn policy(network: Option<Network>, allow: &[&str], deny: &[&str]) -> Result<String, ()> {
         let text = |rules: &[&str]| rules.iter().map(|&rule| rule.to_owned()).collect();
-        let args = NetworkArgs { network, allow: text(allow), deny: text(deny) };
+        let args = NetworkArgs { network, allow: text(allow), deny: text(deny), rules: None };
         let policy = args.policy().map_err(|_| ())?;
         Ok(policy.map_or_else(|| "unsaid".to_owned(), |policy| format!("{:?}", policy.mode)))
     }
