@@ -168,6 +168,8 @@ pub struct Capabilities {
     pub images: bool,
     /// Snapshots and forks of them hold processes and memory.
     pub memory_snapshots: bool,
+    /// Their host name is saved with their processes, so that a copy has to be told its own.
+    pub host_name_saved: bool,
     /// Their disks and networks can be held to a rate.
     pub rates: bool,
     /// What they change lies as one layer over their image, on this machine's own filesystem.

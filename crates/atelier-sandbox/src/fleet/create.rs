@@ -95,9 +95,9 @@ impl Fleet {
         guest: &atelier_guest::client::Guest,
     ) -> Result<(), Problem> {
         // A machine of its own has a clock, a name and a random generator of its own.
-        let machine = self.runtime(record)?.capabilities().own_kernel;
-        // What goes on from memory has its origin's name until then.
-        let named = machine || record.resume_from.is_some();
+        let can = self.runtime(record)?.capabilities();
+        let machine = can.own_kernel;
+        let named = machine || (can.host_name_saved && record.resume_from.is_some());
         let settings = atelier_guest::wire::InitRequest {
             env_vars: Some(record.options.variables.clone()),
             access_token: Some(self.secret.token("guest", record.id)),

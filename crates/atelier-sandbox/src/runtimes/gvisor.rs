@@ -201,6 +201,7 @@ impl Runtime for GvisorRuntime {
             images: true,
             layered: true,
             volumes: true,
+            host_name_saved: true,
             memory_snapshots: self.runsc().is_some_and(|runsc| runsc.why_not().is_none()),
             ..Capabilities::default()
         }
