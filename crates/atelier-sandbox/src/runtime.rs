@@ -189,7 +189,7 @@ pub struct Running {
     pub notes: Vec<String>,
 }
 
-/// Every runtime that there is, for the home folder `home`. `criu` is where [`OciRuntime`] finds CRIU, if
+/// Every runtime that there is, for the home folder `home`. `criu` is where the runtime `oci` finds CRIU, if
 /// it is not where programs are.
 ///
 /// # Errors
