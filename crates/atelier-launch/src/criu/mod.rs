@@ -4,7 +4,7 @@
 //! nothing else: mounts, network and names are the launcher's, before and after. What a sandbox
 //! wrote must not become part of CRIU itself, which has this machine's powers while it saves. So
 //! it is loaded outside, and steps into the sandbox's mounts when all of its libraries are there
-//! ([`step`]); it reads no settings and no plugins.
+//! (`step.rs`); it reads no settings and no plugins.
 
 mod inventory;
 mod keeper;
