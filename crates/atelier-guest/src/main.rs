@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+mod epoll;
 mod serve_command;
 
 fn main() -> ExitCode {

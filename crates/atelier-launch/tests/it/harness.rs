@@ -254,4 +254,4 @@ pub fn mounts() -> Vec<String> {
 }
 
 /// What tests of other crates mount at the same time: environments with services, and the engine of these.
-pub const OTHERS: [&str; 4] = ["/atelier-e2e-", "/atelier-engine-", "/docker/", " nsfs "];
+const OTHERS: [&str; 4] = ["/atelier-e2e-", "/atelier-engine-", "/docker/", " nsfs "];
