@@ -57,7 +57,7 @@ fn a_counter_goes_on_in_the_original_and_in_every_copy() {
     for copy in &copies {
         // Each number once: nobody began again, and nothing was lost.
         assert!(goes_on(&lab, copy) > 1);
-        lab.sh(copy, "seq \"$(tail -n 1 /srv/count)\" | head -n 20 >/tmp/a; head -n 20 /srv/count | cmp - /tmp/a");
+        lab.sh(copy, "awk 'NR != $1 { exit 1 }' /srv/count");
         assert_ne!(lab.sh(copy, "hostname"), lab.sh(&id, "hostname"));
     }
     assert!(goes_on(&lab, &id) > at);

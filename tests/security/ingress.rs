@@ -71,7 +71,9 @@ fn absolute_targets_and_tunnels_lead_nowhere() {
         format!(
             "GET http://{good}/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
         ),
-        format!("CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"),
+        format!(
+            "CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+        ),
         format!("CONNECT {good}:80 HTTP/1.1\r\nHost: {good}\r\nConnection: close\r\n\r\n"),
         format!(
             "GET / HTTP/1.1\r\nHost: {good}\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
