@@ -206,6 +206,41 @@ fn rules_change_while_a_sandbox_runs_and_outlive_the_control_plane() {
 }
 
 #[test]
+fn secrets_that_rules_name_are_put_in_outside() {
+    let lab = Lab::with_image();
+    let done = beside_servers(
+        &lab,
+        r#"
+        printf 'of-the-secret\n' | $A secret set Key >/dev/null
+        rules '{"api.test": {"headers": {"Authorization": "Bearer ${secrets.Key}"}},
+                "one.test": {"headers": {"X-Key": "${secrets.none}"}}}'
+        $A sandbox create tools --name dev --rules rules >/dev/null
+        echo '== first'; ask https://api.test/
+        echo '== none'; ask http://one.test/
+        echo '== kept'; grep -r -l -a of-the-secret "$ATELIER_HOME" || echo nowhere
+        echo '== set'; printf second > value; $A secret set key --from value; $A secret ls
+        $A stop >/dev/null; $A sandbox ls >/dev/null
+        echo '== second'; ask https://api.test/
+        echo '== gone'; $A secret rm --yes key; ask https://api.test/; $A secret rm --yes key 2>&1 || echo "code $?"
+        echo '== wrong'; printf 'a\nb' | $A secret set key 2>&1 || echo "code $?"; printf a | $A secret set 'a b' 2>&1 || true
+        rules '{"api.test": {"headers": {"X-Key": "${secrets.open"}}}'; $A sandbox network dev --rules rules 2>&1 || true
+        echo '== end'"#,
+    );
+    says(&done, "first", &[r#""authorization":"Bearer of-the-secret""#]);
+    says(&done, "none", &["names the secret \"none\", and there is none"]);
+    assert!(!part(&done, "none").contains("x-key"), "{}", done.stdout);
+    says(&done, "kept", &["nowhere"]);
+    says(&done, "set", &["key has its value 2", "VERSION"]);
+    says(&done, "second", &[r#""authorization":"Bearer second""#]);
+    says(
+        &done,
+        "gone",
+        &["removed key", "names the secret \"Key\"", "there is no secret", "code 3"],
+    );
+    says(&done, "wrong", &["line break", "code 2", "is not valid", "has no }"]);
+}
+
+#[test]
 fn large_bodies_pass_without_being_held() {
     let lab = Lab::with_image();
     let done = beside_servers(

@@ -10,7 +10,7 @@ const LONGEST_FILE: usize = 500;
 /// More lines of source than this need another crate; tests in a folder of their own don't count.
 const LARGEST_CRATE: usize = 10_000;
 /// The command line is wide, not deep: a file for each verb, which call nothing but the API.
-const LARGEST_COMMAND_LINE: usize = 17_000;
+const LARGEST_COMMAND_LINE: usize = 18_000;
 
 /// Files and crates that are too long, modules that don't say what they are.
 pub fn check() -> Result<Vec<String>> {

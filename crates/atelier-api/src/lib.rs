@@ -17,6 +17,7 @@ mod path;
 mod policy;
 mod problem;
 pub mod sandbox;
+pub mod secret;
 pub mod seed;
 pub mod service;
 pub mod session;

@@ -21,6 +21,7 @@ use crate::sandbox::{
     SandboxNetwork, SandboxPause, SandboxRemove, SandboxRename, SandboxRestore, SandboxResume,
     SandboxShow, SandboxSnapshot, SandboxStart, SandboxStop, SnapshotList, SnapshotRemove,
 };
+use crate::secret::{SecretCreate, SecretList, SecretRemove, SecretShow, SecretUpdate};
 use crate::seed::{SeedList, SeedRemove, SeedSave};
 use crate::service::{
     EnvDown, EnvRestart, EnvServiceLogs, EnvStatus, EnvUp, EnvUrl, NetworkInfo, NetworkRecreate,
@@ -102,6 +103,11 @@ pub fn visit_all(visitor: &mut impl Visitor) {
         VolumeList,
         VolumeShow,
         VolumeRemove,
+        SecretCreate,
+        SecretUpdate,
+        SecretList,
+        SecretShow,
+        SecretRemove,
         RuntimeList,
         ImageList,
         ImagePull,

@@ -21,11 +21,11 @@ pub(crate) fn opens(scopes: &[Scope], action: &str, effect: Effect) -> bool {
         })
 }
 
-/// Sandboxes, their snapshots and volumes, templates to make them from, and looking at images. What fills
+/// Sandboxes, their snapshots, volumes and secrets, templates to make them from, and looking at images. What fills
 /// or empties the store of images belongs to whoever runs the control plane.
 fn of_sandboxes(action: &str, effect: Effect) -> bool {
     match action.split_once('.').map_or(action, |(noun, _)| noun) {
-        "sandbox" | "snapshot" | "template" | "volume" => true,
+        "sandbox" | "snapshot" | "template" | "volume" | "secret" => true,
         "image" | "runtime" => effect == Effect::Read,
         _ => false,
     }
@@ -46,6 +46,9 @@ mod tests {
             (Scope::Sandboxes, "snapshot.remove", Change, true),
             (Scope::Sandboxes, "template.build", Change, true),
             (Scope::Sandboxes, "volume.remove", Change, true),
+            (Scope::Sandboxes, "secret.update", Change, true),
+            (Scope::Read, "secret.list", Read, true),
+            (Scope::Read, "secret.update", Change, false),
             (Scope::Read, "volume.list", Read, true),
             (Scope::Read, "volume.show", Read, false),
             (Scope::Sandboxes, "image.list", Read, true),

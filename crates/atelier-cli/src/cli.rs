@@ -4,8 +4,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     attach, audit, completions, config, dial, dns, docs, doctor, env, gc, host, hostnames, image,
-    init, man, mcp, network, run, runtime, sandbox, serve, snapshot, status, stop, template, token,
-    tool, version, volume,
+    init, man, mcp, network, run, runtime, sandbox, secret, serve, snapshot, status, stop,
+    template, token, tool, version, volume,
 };
 
 /// A self-hosted workshop for developers and AI agents.
@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// Make, list, show and remove files that sandboxes share and that outlive them
     #[command(subcommand)]
     Volume(volume::VolumeCommand),
+    /// Keep, list and remove values that header rules name and that no sandbox sees
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
     /// Build, list and remove prepared beginnings of sandboxes
     #[command(subcommand)]
     Template(Box<template::TemplateCommand>),
@@ -142,6 +145,7 @@ impl Command {
             Self::Sandbox(command) => command.json(),
             Self::Snapshot(command) => command.json(),
             Self::Volume(command) => command.json(),
+            Self::Secret(command) => command.json(),
             Self::Template(command) => command.json(),
             Self::Image(command) => command.json(),
             Self::Runtime(command) => command.json(),
@@ -172,7 +176,7 @@ impl Command {
 /// Commands by what they are for, in the order in which users need them.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Work on a project", &["run", "attach", "env", "network", "dns", "hostnames", "init"]),
-    ("Sandboxes", &["sandbox", "snapshot", "volume", "template", "image", "runtime"]),
+    ("Sandboxes", &["sandbox", "snapshot", "volume", "secret", "template", "image", "runtime"]),
     ("Tools of agents", &["tool", "mcp"]),
     (
         "The control plane",

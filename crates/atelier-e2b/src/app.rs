@@ -10,6 +10,7 @@ use axum::{Extension, Router};
 
 use crate::builds::{self, Builds};
 use crate::idempotency::Keys;
+use crate::secrets;
 use crate::uploads::{self, Tickets};
 use crate::volumes::{self, Volumes};
 use crate::{Door, E2bError, sandboxes, snapshots, templates, unserved};
@@ -89,6 +90,7 @@ impl E2b {
             .merge(sandbox_routes::<D>())
             .merge(template_routes::<D>())
             .merge(volumes::routes::<D>())
+            .merge(secrets::routes::<D>())
             .merge(unserved::routes::<D>())
             .layer(DefaultBodyLimit::max(BODY_LIMIT))
             .with_state(self.clone())

@@ -14,6 +14,7 @@ mod paging;
 mod request;
 mod routes;
 mod sandboxes;
+mod secrets;
 mod snapshots;
 mod templates;
 mod unserved;

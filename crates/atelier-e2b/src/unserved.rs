@@ -9,8 +9,6 @@ use crate::{Door, E2b, E2bError};
 
 /// The paths, with what they are about.
 const PATHS: &[(&str, &str)] = &[
-    ("/secrets", "secrets"),
-    ("/secrets/{id}", "secrets"),
     ("/teams", "teams"),
     ("/teams/{id}/metrics", "metrics of teams"),
     ("/teams/{id}/metrics/max", "metrics of teams"),

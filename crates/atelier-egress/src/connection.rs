@@ -1,5 +1,6 @@
 //! A connection of a sandbox, as it was handed over.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::net::{TcpStream, UnixStream};
@@ -7,7 +8,9 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::Rules;
 
 /// The rules as they are now, or why they can't be told. Asked for each request.
-pub type RulesNow = Arc<dyn Fn() -> Result<Rules, String> + Send + Sync>;
+pub type RulesNow = Arc<dyn Fn() -> RulesSoon + Send + Sync>;
+/// What is waited for then.
+pub type RulesSoon = Pin<Box<dyn Future<Output = Result<Rules, String>> + Send>>;
 
 /// What is known of a connection, and both its ends.
 pub struct Connection {

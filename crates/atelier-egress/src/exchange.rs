@@ -24,7 +24,7 @@ pub(crate) async fn forward(
     server: &impl Server,
     mut request: Request<Incoming>,
 ) -> hyper::Result<Response<Body>> {
-    if let Some(refusal) = prepare(context, &mut request) {
+    if let Some(refusal) = prepare(context, &mut request).await {
         return Ok(refusal);
     }
     let upgrade = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
@@ -44,7 +44,7 @@ pub(crate) async fn forward(
 }
 
 /// Gives a request its headers, or says why it can't have them.
-fn prepare(context: &Context, request: &mut Request<Incoming>) -> Option<Response<Body>> {
+async fn prepare(context: &Context, request: &mut Request<Incoming>) -> Option<Response<Body>> {
     if !is_for(request, &context.host) {
         let why = format!("this connection is one to {}, and this request is not", context.host);
         return Some(reply(StatusCode::MISDIRECTED_REQUEST, &why));
@@ -53,7 +53,7 @@ fn prepare(context: &Context, request: &mut Request<Incoming>) -> Option<Respons
         let why = "hosts with header rules are not used as proxies";
         return Some(reply(StatusCode::METHOD_NOT_ALLOWED, why));
     }
-    let rules = match (context.rules)() {
+    let rules = match (context.rules)().await {
         Ok(rules) => rules,
         Err(why) => return Some(reply(StatusCode::BAD_GATEWAY, &why)),
     };

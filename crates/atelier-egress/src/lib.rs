@@ -19,7 +19,7 @@ mod reply;
 mod rules;
 mod tls;
 
-pub use connection::{Connection, RulesNow};
+pub use connection::{Connection, RulesNow, RulesSoon};
 pub use error::EgressError;
 pub use rules::{Headers, Rules};
 pub use tls::Egress;

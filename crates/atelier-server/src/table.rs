@@ -27,6 +27,7 @@ use atelier_api::sandbox::{
     SandboxNetwork, SandboxPause, SandboxRemove, SandboxRename, SandboxRestore, SandboxResume,
     SandboxShow, SandboxSnapshot, SandboxStart, SandboxStop, SnapshotList, SnapshotRemove,
 };
+use atelier_api::secret::{SecretCreate, SecretList, SecretRemove, SecretShow, SecretUpdate};
 use atelier_api::seed::{SeedList, SeedRemove, SeedSave};
 use atelier_api::service::{
     EnvDown, EnvRestart, EnvServiceLogs, EnvStatus, EnvUp, EnvUrl, NetworkInfo, NetworkRecreate,
@@ -196,6 +197,11 @@ fn sandboxes(table: &mut Table) {
     table.bind::<VolumeList, _>(|app, _| async move { app.fleet.volume_list().await });
     table.bind::<VolumeShow, _>(|app, i| async move { app.fleet.volume_show(i).await });
     table.bind::<VolumeRemove, _>(|app, i| async move { app.fleet.volume_remove(i).await });
+    table.bind::<SecretCreate, _>(|app, i| async move { app.fleet.secret_create(i).await });
+    table.bind::<SecretUpdate, _>(|app, i| async move { app.fleet.secret_update(i).await });
+    table.bind::<SecretList, _>(|app, _| async move { app.fleet.secret_list().await });
+    table.bind::<SecretShow, _>(|app, i| async move { app.fleet.secret_show(i).await });
+    table.bind::<SecretRemove, _>(|app, i| async move { app.fleet.secret_remove(i).await });
     table.bind::<RuntimeList, _>(|app, _| async move { app.fleet.runtimes().await });
     table.bind::<TokenCreate, _>(|app, i| async move { token(&app, i).await });
     table.bind::<TokenList, _>(|app, _| async move { Ok(app.tokens.list().await?) });

@@ -15,6 +15,12 @@ from e2b import AsyncSandbox, CommandExitException, NotFoundException, PtySize, 
 from e2b import TimeoutException, Volume, VolumeException, VolumePathNotFoundException
 from e2b.sandbox.filesystem.watch_handle import FilesystemEventType
 
+try:
+    # Of releases from August 2026 on.
+    from e2b import Secret, SecretException, SecretNotFoundException
+except ImportError:
+    Secret = None
+
 PATIENCE = 30
 mark = {"walk": str(uuid.uuid4())}
 
@@ -179,22 +185,53 @@ class Told(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def rules():
+def network(host, value):
+    rule = {"transform": {"headers": {"X-Key": value}}}
+    return {"allow_out": [host], "deny_out": ["0.0.0.0/0"], "rules": {host: [rule]}}
+
+
+def telling():
+    """A server outside that tells its X-Key, and its host as sandboxes call it."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Told)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    host = f"host.atelier.internal:{server.server_port}"
+    return server, f"host.atelier.internal:{server.server_port}"
 
-    def network(value):
-        rule = {"transform": {"headers": {"X-Key": value}}}
-        return {"allow_out": [host], "deny_out": ["0.0.0.0/0"], "rules": {host: [rule]}}
 
-    made = Sandbox.create("base", timeout=60, metadata=mark, network=network("given"))
+def secrets():
+    name = f"walk-{uuid.uuid4().hex[:8]}"
+    made = Secret.create(name.upper(), "of-the-secret", metadata={"env": "test"})
+    assert made.name == name and made.version == 1 and made.metadata == {"env": "test"}, made
+    assert made.secret_id.startswith("sec_") and "of-the-secret" not in str(made)
+    assert Secret.get_info(made.secret_id) == Secret.get_info(name) == made
+    refused(SecretException, lambda: Secret.create(name, "again"), "there is a secret")
+    refused(SecretException, lambda: Secret.create(name + "-2", "two\nlines"), "line break")
+    assert [one.name for one in Secret.list(limit=1).next_items()] == [name]
+    server, host = telling()
+    sandbox = Sandbox.create("base", timeout=60, metadata=mark, network=network(host, f"<{Secret.fill(name)}>"))
+    try:
+        asked = lambda: sandbox.commands.run(f"wget -qO- http://{host}/").stdout
+        assert asked() == "<of-the-secret>"
+        changed = Secret.update(name, "another")
+        assert (changed.version, changed.metadata) == (2, {"env": "test"}), changed
+        assert asked() == "<another>"
+        assert Secret.destroy(made.secret_id) is True and Secret.exists(name) is False
+        refused(CommandExitException, asked)
+    finally:
+        sandbox.kill()
+        server.shutdown()
+    assert Secret.destroy(name) is False
+    refused(SecretNotFoundException, lambda: Secret.update(name, "none"), name)
+
+
+def rules():
+    server, host = telling()
+    made = Sandbox.create("base", timeout=60, metadata=mark, network=network(host, "given"))
     try:
         asked = lambda: made.commands.run(f"wget -qO- http://{host}/").stdout
         assert asked() == "given"
         shown = made.get_info().network["rules"][host]
         assert shown == [{"transform": {"headers": {"X-Key": "***"}}}], shown
-        made.update_network(network("another"))
+        made.update_network(network(host, "another"))
         assert asked() == "another"
         made.update_network({"allow_out": [host], "deny_out": ["0.0.0.0/0"]})
         assert asked() == "None"
@@ -217,6 +254,8 @@ def main():
             step(sandbox)
         volumes()
         rules()
+        if Secret is not None:
+            secrets()
         asyncio.run(at_once())
     finally:
         assert sandbox.kill() is True

@@ -23,6 +23,7 @@ pub(crate) mod openapi;
 pub(crate) mod run;
 pub(crate) mod runtime;
 pub(crate) mod sandbox;
+pub(crate) mod secret;
 pub(crate) mod serve;
 pub(crate) mod snapshot;
 pub(crate) mod status;
@@ -49,6 +50,7 @@ pub(crate) fn dispatch(command: Command, context: &Context<'_>) -> Result<u8, Fa
         Command::Sandbox(command) => sandbox::dispatch(&command, context),
         Command::Snapshot(command) => snapshot::dispatch(&command, context),
         Command::Volume(command) => volume::dispatch(&command, context),
+        Command::Secret(command) => secret::dispatch(&command, context),
         Command::Image(command) => image::dispatch(&command, context),
         Command::Template(command) => template::dispatch(&command, context),
         Command::Runtime(command) => runtime::dispatch(&command, context),

@@ -55,6 +55,8 @@ impl std::fmt::Debug for Transform {
 
 /// What begins a word that E2B's own egress replaces: a secret's name, or a token of identity.
 const PLACEHOLDER: &str = "${e2b.";
+/// The first of these, and what we say for it.
+const SECRET: (&str, &str) = ("${e2b.secrets.", "${secrets.");
 
 impl NetworkRequest {
     /// Our policy for it. An allowed destination is an exception to the denied ones.
@@ -91,11 +93,12 @@ impl NetworkRequest {
         for (host, rules) in self.rules.iter().flatten() {
             let transforms = rules.iter().filter_map(|rule| rule.transform.as_ref());
             let headers = transforms.filter_map(|transform| transform.headers.clone()).flatten();
-            let headers: BTreeMap<_, _> = headers.collect();
+            let ours = |(name, value): (String, String)| (name, value.replace(SECRET.0, SECRET.1));
+            let headers: BTreeMap<_, _> = headers.map(ours).collect();
             if let Some((name, _)) = headers.iter().find(|(_, value)| value.contains(PLACEHOLDER)) {
                 return Err(E2bError::Invalid(format!(
-                    "the header {name} of {host} names a secret or a token of identity, which are not \
-                     supported by this server; give its value itself"
+                    "the header {name} of {host} names a token of identity, which are not supported by \
+                     this server; give its value itself, or keep it as a secret"
                 )));
             }
             if !headers.is_empty() {
@@ -230,15 +233,23 @@ mod tests {
     }
 
     #[test]
+    fn secrets_are_named_in_our_words() {
+        let json =
+            r#"{"rules":{"a.com":[{"transform":{"headers":{"K":"x ${e2b.secrets.k} y"}}}]}}"#;
+        let policy = policy(json, None).unwrap();
+        assert_eq!(policy.rules["a.com"].headers["K"], "x ${secrets.k} y");
+    }
+
+    #[test]
     fn what_cannot_be_kept_is_refused() {
         let refused = |json: &str| policy(json, None).unwrap_err().to_string();
         assert_eq!(refused(r#"{"denyOut":["example.com"]}"#), "invalid denied CIDR example.com");
         assert_eq!(refused(r#"{"denyOut":["1.2.3.4/40"]}"#), "invalid denied CIDR 1.2.3.4/40");
         assert!(refused(r#"{"allowOut":["example.com"]}"#).contains("ALL_TRAFFIC"));
-        let secret =
-            r#"{"rules":{"a.com":[{"transform":{"headers":{"K":"x ${e2b.secrets.k}"}}}]}}"#;
-        let why = refused(secret);
-        assert!(why.contains("header K of a.com") && !why.contains("secrets.k"), "{why}");
+        let token =
+            r#"{"rules":{"a.com":[{"transform":{"headers":{"K":"x ${e2b.identity.tokens.k}"}}}]}}"#;
+        let why = refused(token);
+        assert!(why.contains("header K of a.com") && !why.contains("tokens.k"), "{why}");
         assert!(refused(r#"{"egressProxy":{"address":"a:1"}}"#).contains("egressProxy"));
         assert!(policy(r#"{"rules":{},"egressProxy":null}"#, None).is_ok());
     }

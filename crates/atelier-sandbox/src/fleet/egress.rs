@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use atelier_api::sandbox::{HostRule, NetworkPolicy};
 use atelier_api::{ExitCode, Problem};
-use atelier_egress::{Connection, Egress, Headers, Rules};
-use atelier_net::Intercept;
+use atelier_egress::{Connection, Egress, Headers, Rules, RulesNow};
 use atelier_net::handover::{self, Ends, Handover};
+use atelier_net::{Intercept, Rule};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use uuid::Uuid;
 
 use super::record::Record;
-use super::{Entry, Fleet, broken, sealed};
+use super::{Entry, Fleet, broken, sealed, secrets};
 
 /// The pause after a connection that could not be accepted: descriptors have run out.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -65,6 +65,7 @@ impl Fleet {
         let known = self.values(before).unwrap_or_default();
         let rules = values(&network.rules, &known)?;
         Rules::read(&rules)?;
+        check_naming(&rules)?;
         for rule in network.rules.values_mut() {
             *rule = rule.redacted();
         }
@@ -154,7 +155,11 @@ impl Fleet {
         let server = std::net::TcpStream::from(ends.server);
         sandbox.set_nonblocking(true)?;
         server.set_nonblocking(true)?;
-        let fleet = self.clone();
+        let (fleet, host, port) = (self.clone(), said.host.clone(), said.port);
+        let rules: RulesNow = Arc::new(move || {
+            let (fleet, entry, host) = (fleet.clone(), entry.clone(), host.clone());
+            Box::pin(async move { fleet.rules_of(&entry, &host, port).await })
+        });
         Ok(Connection {
             host: said.host,
             port: said.port,
@@ -162,16 +167,19 @@ impl Fleet {
             named: said.named,
             sandbox: UnixStream::from_std(sandbox)?,
             server: TcpStream::from_std(server)?,
-            rules: Arc::new(move || fleet.rules_of(&entry)),
+            rules,
         })
     }
 
-    /// A sandbox's rules as they are now.
-    fn rules_of(&self, entry: &Entry) -> Result<Rules, String> {
+    /// A sandbox's rules for a host as they are now, with the secrets that they name.
+    async fn rules_of(&self, entry: &Entry, host: &str, port: u16) -> Result<Rules, String> {
         let sealed = entry.lock().headers.clone();
         let lost = "the headers of this host can't be read any more, since the key of this home that \
                     sealed them is another one now; set the sandbox's network rules again";
-        let values = self.values(sealed.as_deref()).ok_or(lost)?;
+        let mut values = self.values(sealed.as_deref()).ok_or(lost)?;
+        // A secret that another host's rule names may be missing.
+        values.retain(|rule, _| rule.parse::<Rule>().is_ok_and(|rule| rule.is_about(host, port)));
+        self.fill_in(values.values_mut().flat_map(BTreeMap::values_mut)).await?;
         Rules::read(&values).map_err(|error| error.to_string())
     }
 }
@@ -202,6 +210,20 @@ fn values(
         all.insert(host.clone(), headers);
     }
     Ok(all)
+}
+
+/// Whether secrets are named as they can be, be they there or not.
+fn check_naming(rules: &BTreeMap<String, Headers>) -> Result<(), Problem> {
+    for (host, headers) in rules {
+        for (name, value) in headers {
+            secrets::check_naming(value).map_err(|why| {
+                let why = format!("the header {name} of {host} can't be used: {why}");
+                Problem::new("network.rule_invalid", ExitCode::Usage, why)
+                    .hint("a secret is named by ${secrets.NAME}")
+            })?;
+        }
+    }
+    Ok(())
 }
 
 fn unknown(host: &str, name: &str) -> Problem {

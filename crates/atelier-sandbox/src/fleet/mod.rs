@@ -21,6 +21,7 @@ mod recover;
 mod remove;
 mod sealed;
 mod secret;
+mod secrets;
 mod store;
 mod template;
 mod view;

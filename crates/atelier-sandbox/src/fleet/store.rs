@@ -8,6 +8,7 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::record::{Origin, Record};
+use super::secrets::SecretRow;
 use super::volumes::VolumeRow;
 use crate::{Root, SandboxError};
 
@@ -157,6 +158,48 @@ pub(super) async fn claim_volume(store: &Store, row: &VolumeRow) -> Result<bool,
 /// Forgets a volume.
 pub(super) async fn forget_volume(store: &Store, id: Uuid) -> Result<(), SandboxError> {
     sqlx::query("DELETE FROM volumes WHERE id = $1")
+        .bind(id.to_string())
+        .execute(store.pool())
+        .await?;
+    Ok(())
+}
+
+/// Every secret, by name.
+pub(super) async fn secrets(store: &Store) -> Result<Vec<SecretRow>, SandboxError> {
+    read(&sqlx::query("SELECT record FROM secrets ORDER BY name").fetch_all(store.pool()).await?)
+}
+
+/// Takes id and name; `false` when another secret has the name.
+pub(super) async fn claim_secret(store: &Store, row: &SecretRow) -> Result<bool, SandboxError> {
+    let done = sqlx::query(
+        "INSERT INTO secrets (id, name, record) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
+    )
+    .bind(row.id.to_string())
+    .bind(&row.name)
+    .bind(json(row)?)
+    .execute(store.pool())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Writes a secret anew; `false` when it is not any more what it was before.
+pub(super) async fn change_secret(
+    store: &Store,
+    before: &SecretRow,
+    row: &SecretRow,
+) -> Result<bool, SandboxError> {
+    let done = sqlx::query("UPDATE secrets SET record = $3 WHERE id = $1 AND record = $2")
+        .bind(row.id.to_string())
+        .bind(json(before)?)
+        .bind(json(row)?)
+        .execute(store.pool())
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Forgets a secret.
+pub(super) async fn forget_secret(store: &Store, id: Uuid) -> Result<(), SandboxError> {
+    sqlx::query("DELETE FROM secrets WHERE id = $1")
         .bind(id.to_string())
         .execute(store.pool())
         .await?;
