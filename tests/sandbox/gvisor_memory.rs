@@ -93,6 +93,21 @@ fn one_that_is_paused_is_saved_and_stays_paused() {
 }
 
 #[test]
+fn a_command_that_is_followed_is_found_again_with_all_of_its_output() {
+    let lab = Lab::with_runsc_that_saves();
+    let id = lab.sandbox(&["--runtime", "gvisor", "--memory", "256MiB"]);
+    let counts = "n=0; while [ $n -lt 60 ]; do n=$((n+1)); echo $n; sleep 0.05; done; exit 7";
+    let mut followed = lab.command(&["sandbox", "exec", &id, "--", "sh", "-c", counts]);
+    let followed = followed.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    wait_until("it runs", || lab.sh(&id, "ps").contains("sleep 0.05"));
+    lab.ok(&["sandbox", "snapshot", &id, "--memory"]);
+    let done = followed.wait_with_output().unwrap();
+    let counted: String = (1..=60).map(|n| format!("{n}\n")).collect();
+    assert_eq!(String::from_utf8(done.stdout).unwrap(), counted);
+    assert_eq!(done.status.code(), Some(7));
+}
+
+#[test]
 fn connections_from_outside_break_off_and_new_ones_are_answered() {
     let lab = Lab::with_runsc_that_saves();
     let id = counting(&lab);
@@ -105,12 +120,15 @@ fn connections_from_outside_break_off_and_new_ones_are_answered() {
     let mut begun = [0; 6];
     std::io::Read::read_exact(followed.stdout.as_mut().unwrap(), &mut begun).unwrap();
     lab.ok(&["sandbox", "snapshot", &id, "cut", "--memory"]);
-    assert!(!followed.wait().unwrap().success());
     let copy = lab.sandbox(&["--snapshot", "cut"]);
     for one in [&id, &copy] {
         counts_on(&lab, one);
         assert!(lab.sh(one, "ps").contains("sleep 1000"), "the command went with its connection");
     }
+    // Whoever follows it goes on with the original, and no longer than that is there.
+    assert!(followed.try_wait().unwrap().is_none());
+    lab.ok(&["sandbox", "rm", "--yes", &id]);
+    assert!(!followed.wait().unwrap().success());
 }
 
 #[test]

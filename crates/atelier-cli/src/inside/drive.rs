@@ -209,7 +209,7 @@ impl Listener<'_> {
                     self.stream = stream;
                     return Ok(());
                 }
-                Err(other) if other.is_connection() => error = other,
+                Err(other) if other.may_pass() => error = other,
                 Err(other) => return Err(given_up(other, pid)),
             }
             if begin.elapsed() > SUCCESSION {

@@ -88,6 +88,13 @@ impl GuestError {
     pub fn is_connection(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Broken(_))
     }
+
+    /// Whether the same call may do a moment later: the connection failed, or whoever passes calls on got
+    /// no answer from the guest, which stands still while its sandbox is saved.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.is_connection() || matches!(self, Self::Http { status: 502..=504, .. })
+    }
 }
 
 impl Fault for GuestError {
