@@ -96,15 +96,7 @@ fn one_that_is_paused_is_saved_and_stays_paused() {
 fn a_command_that_is_followed_is_found_again_with_all_of_its_output() {
     let lab = Lab::with_runsc_that_saves();
     let id = lab.sandbox(&["--runtime", "gvisor", "--memory", "256MiB"]);
-    let counts = "n=0; while [ $n -lt 60 ]; do n=$((n+1)); echo $n; sleep 0.05; done; exit 7";
-    let mut followed = lab.command(&["sandbox", "exec", &id, "--", "sh", "-c", counts]);
-    let followed = followed.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    wait_until("it runs", || lab.sh(&id, "ps").contains("sleep 0.05"));
-    lab.ok(&["sandbox", "snapshot", &id, "--memory"]);
-    let done = followed.wait_with_output().unwrap();
-    let counted: String = (1..=60).map(|n| format!("{n}\n")).collect();
-    assert_eq!(String::from_utf8(done.stdout).unwrap(), counted);
-    assert_eq!(done.status.code(), Some(7));
+    lab.follows_through_a_snapshot(&id);
 }
 
 #[test]

@@ -95,3 +95,10 @@ fn a_paused_sandbox_is_saved_and_stays_paused() {
     lab.ok(&["sandbox", "resume", &id]);
     goes_on(&lab, &id);
 }
+
+#[test]
+fn a_command_that_is_followed_is_found_again_with_all_of_its_output() {
+    let lab = lab();
+    let id = lab.sandbox(&[]);
+    lab.follows_through_a_snapshot(&id);
+}

@@ -81,6 +81,20 @@ impl Lab {
         self.wait_for_port(sandbox, port);
     }
 
+    /// A command whose sandbox is saved with its processes, which break its connections off, is followed to
+    /// its end all the same, and nothing that it says is lost.
+    pub fn follows_through_a_snapshot(&self, sandbox: &str) {
+        let counts = "n=0; while [ $n -lt 60 ]; do n=$((n+1)); echo $n; sleep 0.05; done; exit 7";
+        let mut followed = self.command(&["sandbox", "exec", sandbox, "--", "sh", "-c", counts]);
+        let followed = followed.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        wait_until("it runs", || self.sh(sandbox, "ps").contains("sleep 0.05"));
+        self.ok(&["sandbox", "snapshot", sandbox, "--memory"]);
+        let done = followed.wait_with_output().unwrap();
+        let counted: String = (1..=60).map(|n| format!("{n}\n")).collect();
+        assert_eq!(String::from_utf8(done.stdout).unwrap(), counted);
+        assert_eq!(done.status.code(), Some(7));
+    }
+
     /// Waits until something listens on a port in a sandbox.
     pub fn wait_for_port(&self, sandbox: &str, port: u16) {
         wait_until("a port is open", || {
