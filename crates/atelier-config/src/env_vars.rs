@@ -191,11 +191,60 @@ pub const INSIDE: &[Variable] = &[
     variable("ATELIER_PROJECT", "always set", "The project's name."),
     variable("ATELIER_WORKSPACE", "always set", "The folder of the project's copy."),
     variable(
+        "ATELIER_BASE_URL",
+        "always set",
+        "The address of the project's main service by its name.",
+    ),
+    variable(
         "ATELIER_URL",
         "set with an ingress",
         "Where its web server is reached from the host.",
     ),
 ];
+
+/// What tools, their services and the tests have for themselves begins so.
+const OTHERS: &[&str] = &["ATELIER_TOOL", "ATELIER_BIN", "ATELIER_TEST_"];
+
+/// How alike two names must be for "did you mean" (Jaro-Winkler, 0 to 1).
+const ALIKE: f64 = 0.85;
+
+/// A variable that looks like Atelier's and that nothing reads: a misspelt one, as a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranger {
+    /// Its name.
+    pub name: String,
+    /// The variable whose name is most like it, if one is much like it.
+    pub meant: Option<&'static str>,
+}
+
+/// The strangers among the names of variables, by name.
+pub fn strangers(names: impl IntoIterator<Item = String>) -> Vec<Stranger> {
+    let known = |name: &str| READ.iter().chain(INSIDE).any(|v| v.name == name);
+    let others = |name: &str| OTHERS.iter().any(|begin| name.starts_with(begin));
+    let ours = |name: &String| name.starts_with("ATELIER_") && !others(name) && !known(name);
+    let mut names: Vec<String> = names.into_iter().filter(ours).collect();
+    names.sort();
+    names.into_iter().map(|name| Stranger { meant: like(&name), name }).collect()
+}
+
+/// The strangers in this process's environment.
+#[must_use]
+pub fn strangers_here() -> Vec<Stranger> {
+    strangers(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+}
+
+/// The variable that somebody said too much of, or else the one whose name is most like it. The first
+/// word is everybody's, and says nothing.
+fn like(name: &str) -> Option<&'static str> {
+    let begins = |v: &&Variable| name.strip_prefix(v.name).is_some_and(|end| end.starts_with('_'));
+    if let Some(shorter) = READ.iter().filter(begins).max_by_key(|v| v.name.len()) {
+        return Some(shorter.name);
+    }
+    let rest = |name: &str| name.strip_prefix("ATELIER_").unwrap_or(name).to_owned();
+    let alike = |v: &Variable| strsim::jaro_winkler(&rest(name), &rest(v.name));
+    let best = READ.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)))?;
+    (alike(best) >= ALIKE).then_some(best.name)
+}
 
 /// The reference page, in Markdown.
 #[must_use]
@@ -224,6 +273,24 @@ mod tests {
         for v in READ.iter().chain(INSIDE) {
             assert_eq!(page.matches(&format!("| `{}` |", v.name)).count(), 1, "{}", v.name);
         }
+    }
+
+    #[test]
+    fn what_nothing_reads_is_told_with_what_was_meant() {
+        let told = |name: &str| strangers([name.to_owned()]).pop().map(|stranger| stranger.meant);
+        for known in [
+            "ATELIER_TLS",
+            "ATELIER_ENV",
+            "NO_COLOR",
+            "PATH",
+            "ATELIER_TOOL_HOME",
+            "ATELIER_TEST_ENGINE",
+        ] {
+            assert_eq!(told(known), None, "{known}");
+        }
+        assert_eq!(told("ATELIER_TLS_LISTEN"), Some(Some(TLS)));
+        assert_eq!(told("ATELIER_RUNTINE"), Some(Some(RUNTIME)));
+        assert_eq!(told("ATELIER_COLOUR_OF_THE_SKY"), Some(None));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use atelier_api::{ExitCode, Problem};
 use atelier_auth::{Audit, LocalKey, Tokens};
-use atelier_config::Home;
+use atelier_config::{Home, env_vars};
 use atelier_image::StoreOptions;
 use atelier_ingress::{Ingress, TlsConfig};
 use atelier_run::{Defaults, ServiceSettings, Workshop};
@@ -125,6 +125,13 @@ pub async fn serve(options: ServeOptions) -> Result<bool, Problem> {
         proxy,
         shells,
     };
+    for stranger in env_vars::strangers_here() {
+        tracing::warn!(
+            name = stranger.name,
+            meant = stranger.meant,
+            "a variable that nothing reads"
+        );
+    }
     tracing::info!(home = %home.root().display(), listen = ?app.listen, ingress = ?app.ingress, "serving");
     listeners::run(served, app.stop.clone(), options.grace).await;
     let _ = fs::remove_file(home.socket());

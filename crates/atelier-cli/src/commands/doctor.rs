@@ -4,6 +4,7 @@ use atelier_api::ExitCode;
 use atelier_api::Problem;
 use atelier_api::system::{Check, DoctorInput, SystemDoctor, Verdict};
 use atelier_client::ControlPlane;
+use atelier_config::env_vars;
 use clap::Args;
 
 use crate::commands::dns;
@@ -30,6 +31,7 @@ pub(crate) struct DoctorArgs {
 pub(crate) fn run(args: &DoctorArgs, context: &Context<'_>) -> Result<u8, Failure> {
     let mut checks = look(context, false)?;
     checks.extend(dns::status::check(context, false));
+    checks.extend(strangers());
     if args.fix && checks.iter().any(|check| check.fixable) {
         if !args.json {
             print(text(&checks, Paint::stdout()))?;
@@ -39,6 +41,7 @@ pub(crate) fn run(args: &DoctorArgs, context: &Context<'_>) -> Result<u8, Failur
         }
         checks = look(context, true)?;
         checks.extend(dns::status::check(context, true));
+        checks.extend(strangers());
     }
     if args.json {
         print_json(&checks)?;
@@ -75,6 +78,17 @@ fn look(context: &Context<'_>, fix: bool) -> Result<Vec<Check>, Failure> {
 
 fn ask(context: &Context<'_>, plane: &ControlPlane<'_>, fix: bool) -> Result<Vec<Check>, Failure> {
     context.wait(async { Ok(plane.call::<SystemDoctor>(&DoctorInput { fix }).await?) })
+}
+
+/// Variables that are set for Atelier and that it does not know.
+fn strangers() -> impl Iterator<Item = Check> {
+    env_vars::strangers_here().into_iter().map(|stranger| Check {
+        name: "variables".to_owned(),
+        verdict: Verdict::Warning,
+        detail: format!("{} is set, and nothing reads it", stranger.name),
+        remedy: stranger.meant.map(|meant| format!("set {meant}, if that was meant")),
+        fixable: false,
+    })
 }
 
 fn down(problem: &Problem) -> Check {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use atelier_api::image::{ImageImport, ImageImportInput};
 use clap::Args;
 
-use super::{called, short};
+use super::short;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{print, print_json, size};
@@ -40,7 +40,12 @@ pub(crate) fn run(args: &ImportArgs, context: &Context<'_>) -> Result<u8, Failur
         print_json(&image)?;
     } else {
         let (id, bytes) = (short(&image.id), size(image.size_bytes));
-        print(format!("imported {} ({id}, {bytes})\n", called(&image)))?;
+        // What is imported may have been here under another name.
+        let said = match image.names.join(", ") {
+            none if none.is_empty() => format!("imported {id} ({bytes})\n"),
+            names => format!("imported {names} ({id}, {bytes})\n"),
+        };
+        print(said)?;
     }
     Ok(0)
 }

@@ -66,7 +66,7 @@ pub(crate) struct ExecArgs {
     #[command(flatten)]
     pub variables: VariableArgs,
     /// The folder to start in
-    #[arg(short, long, value_name = "FOLDER")]
+    #[arg(short, long, visible_alias = "cwd", value_name = "FOLDER")]
     pub workdir: Option<String>,
     /// The user to run as: a name, UID or UID:GID
     #[arg(short, long, value_name = "USER")]

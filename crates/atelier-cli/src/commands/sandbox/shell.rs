@@ -19,7 +19,7 @@ pub(crate) struct ShellArgs {
     #[arg(short, long, value_name = "USER")]
     pub user: Option<String>,
     /// The folder to start in
-    #[arg(short, long, value_name = "FOLDER")]
+    #[arg(short, long, visible_alias = "cwd", value_name = "FOLDER")]
     pub workdir: Option<String>,
 }
 
