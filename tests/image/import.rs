@@ -27,6 +27,9 @@ fn an_archive_of_a_root_becomes_an_image_plain_and_compressed() {
         let done = lab.run(&["sandbox", "run", &format!("{name}:1"), "--", "id", "-un"]);
         assert_eq!(done.stdout, "root\n", "{name}: {done:?}");
     }
+    // What is here already under another name is called by the new one too.
+    let said = lab.ok(&["image", "import", "plain.tar", "other:1"]);
+    assert!(said.contains("plain:1") && said.contains("other:1"), "{said}");
 }
 
 #[test]

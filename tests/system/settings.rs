@@ -23,6 +23,20 @@ fn each_value_shows_its_origin() {
 }
 
 #[test]
+fn a_variable_that_nothing_reads_is_told_with_what_was_meant() {
+    let lab = Lab::new();
+    let doctor = |name: &str| {
+        let output = lab.command(&["doctor"]).env(name, "hidden").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = doctor("ATELIER_TLS_LISTEN");
+    assert!(told.contains("ATELIER_TLS_LISTEN is set, and nothing reads it"), "{told}");
+    assert!(told.contains("set ATELIER_TLS, if"), "{told}");
+    assert!(!told.contains("hidden"), "values may be secrets: {told}");
+    assert!(!doctor("ATELIER_TOKEN").contains("nothing reads it"));
+}
+
+#[test]
 fn a_wrong_project_file_is_named_with_its_line() {
     let lab = Lab::new();
     lab.write("atelier.yaml", "name: shop\nresources:\n  memroy: 2GiB\n");

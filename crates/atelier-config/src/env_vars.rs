@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use atelier_api::nearest;
+
 /// One environment variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variable {
@@ -202,11 +204,11 @@ pub const INSIDE: &[Variable] = &[
     ),
 ];
 
+/// How the names of Atelier's variables begin.
+const OURS: &str = "ATELIER_";
+
 /// What tools, their services and the tests have for themselves begins so.
 const OTHERS: &[&str] = &["ATELIER_TOOL", "ATELIER_BIN", "ATELIER_TEST_"];
-
-/// How alike two names must be for "did you mean" (Jaro-Winkler, 0 to 1).
-const ALIKE: f64 = 0.85;
 
 /// A variable that looks like Atelier's and that nothing reads: a misspelt one, as a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,7 +223,7 @@ pub struct Stranger {
 pub fn strangers(names: impl IntoIterator<Item = String>) -> Vec<Stranger> {
     let known = |name: &str| READ.iter().chain(INSIDE).any(|v| v.name == name);
     let others = |name: &str| OTHERS.iter().any(|begin| name.starts_with(begin));
-    let ours = |name: &String| name.starts_with("ATELIER_") && !others(name) && !known(name);
+    let ours = |name: &String| name.starts_with(OURS) && !others(name) && !known(name);
     let mut names: Vec<String> = names.into_iter().filter(ours).collect();
     names.sort();
     names.into_iter().map(|name| Stranger { meant: like(&name), name }).collect()
@@ -240,10 +242,10 @@ fn like(name: &str) -> Option<&'static str> {
     if let Some(shorter) = READ.iter().filter(begins).max_by_key(|v| v.name.len()) {
         return Some(shorter.name);
     }
-    let rest = |name: &str| name.strip_prefix("ATELIER_").unwrap_or(name).to_owned();
-    let alike = |v: &Variable| strsim::jaro_winkler(&rest(name), &rest(v.name));
-    let best = READ.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)))?;
-    (alike(best) >= ALIKE).then_some(best.name)
+    let known =
+        || READ.iter().map(|v| v.name).filter_map(|name| Some((name, name.strip_prefix(OURS)?)));
+    let meant = nearest(name.strip_prefix(OURS)?, known().map(|(_, rest)| rest))?;
+    known().find(|(_, rest)| *rest == meant).map(|(name, _)| name)
 }
 
 /// The reference page, in Markdown.

@@ -29,9 +29,7 @@ pub(crate) struct DoctorArgs {
 
 /// Checks, and mends when asked.
 pub(crate) fn run(args: &DoctorArgs, context: &Context<'_>) -> Result<u8, Failure> {
-    let mut checks = look(context, false)?;
-    checks.extend(dns::status::check(context, false));
-    checks.extend(strangers());
+    let mut checks = examine(context, false)?;
     if args.fix && checks.iter().any(|check| check.fixable) {
         if !args.json {
             print(text(&checks, Paint::stdout()))?;
@@ -39,9 +37,7 @@ pub(crate) fn run(args: &DoctorArgs, context: &Context<'_>) -> Result<u8, Failur
         if !(args.yes || confirm("Mend what can be mended?")?) {
             return Ok(verdict(&checks));
         }
-        checks = look(context, true)?;
-        checks.extend(dns::status::check(context, true));
-        checks.extend(strangers());
+        checks = examine(context, true)?;
     }
     if args.json {
         print_json(&checks)?;
@@ -49,6 +45,14 @@ pub(crate) fn run(args: &DoctorArgs, context: &Context<'_>) -> Result<u8, Failur
         print(text(&checks, Paint::stdout()))?;
     }
     Ok(verdict(&checks))
+}
+
+/// What the control plane finds, and what only the user's side sees.
+fn examine(context: &Context<'_>, fix: bool) -> Result<Vec<Check>, Failure> {
+    let mut checks = look(context, fix)?;
+    checks.extend(dns::status::check(context, fix));
+    checks.extend(strangers());
+    Ok(checks)
 }
 
 /// What the control plane finds; what can be found without it when it cannot be reached.

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use atelier_api::nearest;
 use atelier_net::Rule;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, de};
@@ -12,9 +13,6 @@ use crate::error::{Error, Result};
 
 /// A settings file beyond this many bytes is a mistake.
 const LIMIT: u64 = 1 << 20;
-/// How alike two names must be for "did you mean" (Jaro-Winkler, 0 to 1).
-const ALIKE: f64 = 0.75;
-
 impl Config {
     /// The settings of the project at `root`: its own file, or that of Cilo; the defaults when it has none.
     ///
@@ -101,12 +99,12 @@ fn words(error: &serde_saphyr::Error) -> (String, Option<String>) {
     use serde_saphyr::Error as E;
     match error {
         E::SerdeUnknownField { field, expected, .. } => {
-            let near = nearest(field, expected);
+            let near = nearest(field, expected.iter().copied()).map(str::to_owned);
             let known = expected.join(", ");
             (format!("there is no setting `{field}` here; there are {known}"), near)
         }
         E::SerdeUnknownVariant { variant, expected, .. } => {
-            let near = nearest(variant, expected);
+            let near = nearest(variant, expected.iter().copied()).map(str::to_owned);
             (format!("`{variant}` is none of {}", expected.join(", ")), near)
         }
         E::DuplicateMappingKey { key: Some(key), .. } => (format!("`{key}` is given twice"), None),
@@ -118,12 +116,6 @@ fn words(error: &serde_saphyr::Error) -> (String, Option<String>) {
             (text.trim_start_matches("error: ").trim_end_matches(':').to_owned(), None)
         }
     }
-}
-
-fn nearest(given: &str, known: &[&'static str]) -> Option<String> {
-    let like = |name: &&&str| strsim::jaro_winkler(given, name);
-    let best = known.iter().max_by(|a, b| like(a).total_cmp(&like(b)))?;
-    (strsim::jaro_winkler(given, best) >= ALIKE).then(|| (*best).to_owned())
 }
 
 impl<'de> Deserialize<'de> for Network {

@@ -1,5 +1,6 @@
 //! The values of a mapping, each in the type that is asked for.
 
+use atelier_api::nearest;
 use atelier_yaml::{Key, Node, Yaml};
 
 use super::Reader;
@@ -59,7 +60,7 @@ impl Reader<'_> {
                 let message = "this key is of schema atelier/1".to_owned();
                 self.find_at(key.place, &path, message, Some(hint));
             } else {
-                let hint = nearest(name, known.iter().chain(ours));
+                let hint = did_you_mean(name, known.iter().chain(ours));
                 self.find_at(key.place, &path, "no such key".to_owned(), hint.as_deref());
             }
         }
@@ -178,7 +179,12 @@ impl Reader<'_> {
             let all: Vec<_> = words.iter().map(|(word, _)| *word).collect();
             let node = fields.get(name).unwrap_or(fields.node());
             let message = format!("`{text}` is none of {}", all.join(", "));
-            self.find(node, &fields.path(name), message, nearest(&text, all.iter()).as_deref());
+            self.find(
+                node,
+                &fields.path(name),
+                message,
+                did_you_mean(&text, all.iter()).as_deref(),
+            );
         }
         found.map(|(_, value)| *value)
     }
@@ -200,8 +206,6 @@ impl Reader<'_> {
 }
 
 /// The known word that was probably meant.
-fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a &'a str>) -> Option<String> {
-    let ranked = known.map(|k| (strsim::jaro_winkler(word, k), *k));
-    let best = ranked.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (best.0 > 0.8).then(|| format!("did you mean `{}`?", best.1))
+fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a &'a str>) -> Option<String> {
+    nearest(word, known.copied()).map(|meant| format!("did you mean `{meant}`?"))
 }

@@ -41,11 +41,8 @@ pub(crate) fn run(args: &ImportArgs, context: &Context<'_>) -> Result<u8, Failur
     } else {
         let (id, bytes) = (short(&image.id), size(image.size_bytes));
         // What is imported may have been here under another name.
-        let said = match image.names.join(", ") {
-            none if none.is_empty() => format!("imported {id} ({bytes})\n"),
-            names => format!("imported {names} ({id}, {bytes})\n"),
-        };
-        print(said)?;
+        let names = if image.names.is_empty() { "an image".into() } else { image.names.join(", ") };
+        print(format!("imported {names} ({id}, {bytes})\n"))?;
     }
     Ok(0)
 }
