@@ -1,5 +1,9 @@
 //! What is on the wire, byte for byte: what E2B's clients send and expect.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use sha2::{Digest, Sha256};
+
 use crate::harness::Running;
 
 fn post(path: &str, kind: &str, headers: &str, body: &[u8]) -> Vec<u8> {
@@ -262,4 +266,36 @@ fn files_are_joined() {
     assert!(head.starts_with("http/1.1 200"));
     assert_eq!(std::fs::read(&whole).unwrap(), b"one two");
     assert!(!std::path::Path::new(&a).exists());
+}
+
+/// A signature as the SDKs make it, for the token of the tests.
+fn signature(path: &str, operation: &str, expiration: &str) -> String {
+    let text = format!("{path}:{operation}::secret:{expiration}");
+    format!("v1_{}", STANDARD_NO_PAD.encode(Sha256::digest(text.as_bytes())))
+}
+
+#[test]
+fn a_signed_address_is_good_until_its_time_and_for_what_was_signed() {
+    let running = Running::start_with(&["--token-env", "GUEST_TEST_TOKEN"]);
+    let asked = |expiration: &str, signature: &str| {
+        let signature = signature.replace('+', "%2B").replace('/', "%2F");
+        let query = format!("signature={signature}&signature_expiration={expiration}");
+        let path = format!("/files?path=/etc/passwd&{query}");
+        let (head, body) = split(&running.exchange(&get(&path, "")));
+        (head.lines().next().unwrap().to_owned(), String::from_utf8(body).unwrap())
+    };
+    let (late, past) = ("99999999999", "1000000000");
+    let (status, body) = asked(late, &signature("/etc/passwd", "read", late));
+    assert!(status.contains("200") && body.contains("root:"), "{status}: {body}");
+    for (expiration, signature, why) in [
+        (past, signature("/etc/passwd", "read", past), "signature is already expired"),
+        (late, signature("/etc/passwd", "read", past), "invalid signature"),
+        (late, signature("/etc/passwd", "write", late), "invalid signature"),
+        (late, signature("/etc/shadow", "read", late), "invalid signature"),
+        ("soon", signature("/etc/passwd", "read", "soon"), "invalid signature"),
+    ] {
+        let (status, body) = asked(expiration, &signature);
+        assert!(status.contains("401") && body.contains(why), "{why}: {status}: {body}");
+        assert!(!body.contains("root:"), "{why}");
+    }
 }
