@@ -54,6 +54,12 @@ fn serve(mut podman: Command, place: &Path) -> Child {
 impl Podman {
     /// Starts it with everything in a folder.
     pub fn start(folder: &Path) -> Self {
+        // Two at once give their first bridges one name: .config/nextest.toml has tests of this name take turns.
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        assert!(
+            test.contains("podman"),
+            "{test}: a test with a Podman of its own has podman in its name"
+        );
         for program in ["podman", "runc"] {
             let found = Command::new(program).arg("--version").output();
             assert!(found.is_ok(), "no {program}: apt-get install podman runc catatonit");

@@ -1,7 +1,7 @@
 //! Types of Atelier's API: operations, sessions, problems, names, exit codes.
 //!
-//! What lives here is what both sides of the wire must agree on. No behaviour of any part, no
-//! I/O, no terminal.
+//! What lives here is what both sides of the wire must agree on, and what problems' hints are made
+//! with. No behaviour of any part, no I/O, no terminal.
 
 mod devices;
 pub mod env;
