@@ -70,6 +70,9 @@ fn what_it_starts_from_must_be_there_once() {
 fn a_runtime_that_there_is_not_or_that_takes_no_image_is_said() {
     let lab = Lab::with_image();
     lab.run(&["sandbox", "create", "--runtime", "magic"]).fails(2, &["magic", "runtime ls"]);
+    // Said before an image is brought for it, here one of a registry that there is not.
+    let far = "registry.invalid/app:1";
+    lab.run(&["sandbox", "create", far, "--runtime", "magic"]).fails(2, &["magic", "runtime ls"]);
     let done = lab.run(&["sandbox", "create", "--runtime", "host", "box"]);
     done.fails(2, &["host", "image", "hint:"]);
     let all = lab.json(&["runtime", "ls"]);

@@ -38,11 +38,14 @@ impl Fleet {
     pub(super) async fn plan(&self, mut asked: SandboxOptions) -> Result<Record, Problem> {
         crate::check_options(&asked.resources, &asked.variables)?;
         let runtime_name = asked.runtime.clone();
+        if let Some(name) = &runtime_name {
+            // Before an image is brought for it.
+            self.working(name).await?;
+        }
         let source = self.source(&asked, runtime_name.as_deref()).await?;
         let name = runtime_name.or_else(|| source.runtime.clone());
         let name = name.unwrap_or_else(|| self.defaults.runtime.clone());
-        let runtime = self.sandboxes.runtime(&name)?;
-        usable(&name, &self.sandboxes.probe_of(&name).await?)?;
+        let runtime = self.working(&name).await?;
         suits(runtime, &source)?;
         asked.rates = asked.rates.or(source.below.rates);
         can_hold(runtime, &asked.rates)?;
@@ -80,6 +83,13 @@ impl Fleet {
         };
         record.begin_time(record.options.timeout);
         Ok(record)
+    }
+
+    /// The runtime of that name, if it can run sandboxes here.
+    async fn working(&self, name: &str) -> Result<&dyn Runtime, Problem> {
+        let runtime = self.sandboxes.runtime(name)?;
+        usable(name, &self.sandboxes.probe_of(name).await?)?;
+        Ok(runtime)
     }
 
     /// What was not asked for comes from the template or snapshot, the image, the defaults.
